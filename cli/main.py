@@ -1,0 +1,1 @@
+"""The `steppe` command; see docs/architecture.md."""

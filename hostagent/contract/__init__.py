@@ -1,0 +1,53 @@
+"""What a host agent is told and what it answers: the only module of the agent that others may import.
+
+Every `PUT` states the whole of one thing (or of the host's network), with a `generation`; the agent makes it so,
+reads it back and answers with a status. An older generation is refused (`stale_generation`). Repeating a call is
+harmless. Sizes are bytes, times are seconds, UUIDs are 32 lower-case hex digits.
+"""
+
+from hostagent.contract.base import Model, Specified
+from hostagent.contract.error import ErrorClass, HostError, Problem
+from hostagent.contract.event import Event, EventPage
+from hostagent.contract.host import HostFacts, PhysicalInterface
+from hostagent.contract.image import ImageSpec, ImageStatus
+from hostagent.contract.network import (
+    BridgeSpec,
+    InstanceMetadata,
+    NetworkSpec,
+    NetworkStatus,
+    PortSpec,
+    SnapshotSpec,
+)
+from hostagent.contract.storage import StorageSpec, StorageStatus
+from hostagent.contract.vm import ConsoleAddress, DiskSpec, IsoSpec, NicSpec, VmSpec, VmStatus
+from hostagent.contract.volume import VolumeSpec, VolumeStatus
+
+__all__ = [
+    "BridgeSpec",
+    "ConsoleAddress",
+    "DiskSpec",
+    "ErrorClass",
+    "Event",
+    "EventPage",
+    "HostError",
+    "HostFacts",
+    "ImageSpec",
+    "ImageStatus",
+    "InstanceMetadata",
+    "IsoSpec",
+    "Model",
+    "NetworkSpec",
+    "NetworkStatus",
+    "NicSpec",
+    "PhysicalInterface",
+    "PortSpec",
+    "Problem",
+    "SnapshotSpec",
+    "Specified",
+    "StorageSpec",
+    "StorageStatus",
+    "VmSpec",
+    "VmStatus",
+    "VolumeSpec",
+    "VolumeStatus",
+]

@@ -1,0 +1,74 @@
+"""`PUT /v1/vms/{uuid}`: one VM's definition and power. `GET /v1/vms` is the inventory; `DELETE` removes the domain only.
+
+`power` is wished. `boot_token` makes a reboot a wish too: when it differs from the one the running domain was started
+with, the domain is stopped (gracefully for up to `stop_timeout`, then by force) and started anew. A guest's own shutdown
+does not make the agent start it again: only a PUT acts.
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+from hostagent.contract.base import Model, Specified
+
+
+class VmState(StrEnum):
+    running = "running"
+    stopped = "stopped"
+    paused = "paused"
+    crashed = "crashed"
+    unknown = "unknown"
+
+
+class DiskSpec(Model):
+    volume_uuid: str  # also the disk's serial, cut to 20 characters
+    storage_uuid: str
+    path: str  # relative to the storage
+    device_id: int  # 0 is the root disk
+    bus: Literal["virtio", "scsi", "ide"] = "virtio"
+
+
+class IsoSpec(Model):
+    image_uuid: str | None  # None: an empty drive
+    storage_uuid: str | None = None
+    path: str = ""
+
+
+class NicSpec(Model):
+    nic_uuid: str
+    mac: str
+    bridge: str
+    tap: str  # name of the tap device, ≤ 15 characters
+    device_id: int
+    model: Literal["virtio", "e1000", "rtl8139"] = "virtio"
+    mtu: int = 1500
+
+
+class VmSpec(Specified):
+    name: str
+    cpu_num: int
+    memory_bytes: int
+    disks: list[DiskSpec]
+    nics: list[NicSpec]
+    isos: list[IsoSpec] = []
+    boot_order: list[Literal["HardDisk", "CdRom", "Network"]] = ["HardDisk"]
+    power: Literal["running", "stopped"]
+    boot_token: str = ""
+    stop_timeout: int = 60  # 0: pull the plug
+    cpu_mode: Literal["none", "host-model", "host-passthrough"] = "none"
+    console_mode: Literal["vnc", "spice", "vncAndSpice"] = "vnc"
+
+
+class ConsoleAddress(Model):
+    protocol: Literal["vnc", "spice"]
+    host: str
+    port: int
+
+
+class VmStatus(Model):
+    uuid: str
+    generation: int
+    state: VmState
+    boot_token: str = ""
+    cpu_model: str = ""
+    consoles: list[ConsoleAddress] = []
+    serial_log: str = ""  # path on the host

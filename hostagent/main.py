@@ -1,0 +1,1 @@
+"""Entry point; see docs/architecture.md."""
