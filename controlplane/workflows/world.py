@@ -1,0 +1,66 @@
+"""What every workflow can reach, and the registry of workflows."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from controlplane.contract.base import Api
+from controlplane.operations.interface import Operation
+from controlplane.store.database import Database
+
+if TYPE_CHECKING:
+    from controlplane.agents.client import HostClients
+    from controlplane.workflows.network_sync import NetworkSync
+
+
+@dataclass
+class Settings:
+    """Start-up choices of one control-plane node."""
+
+    state_dir: Path
+    public_url: str  # where agents and clients reach this control plane, e.g. https://10.0.0.1:8443
+    agent_port: int = 7070
+    session_timeout: int = 7200
+
+
+@dataclass
+class World:
+    """`data` of a workflow: database, hosts, the hosts' networks, settings."""
+
+    db: Database
+    hosts: HostClients
+    network: NetworkSync
+    settings: Settings
+    extras: dict[str, Any] = field(default_factory=dict)
+
+
+Workflow = Callable[[Operation[World], Any], Awaitable[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Registered:
+    """`queue` gives the key by which operations are serialised (`vm:<uuid>`), or None for side by side."""
+
+    api: type[Api]
+    run: Workflow
+    queue: Callable[[Any], str | None]
+
+
+workflows: dict[str, Registered] = {}
+
+
+def workflow(
+    api: type[Api], queue: Callable[[Any], str | None] = lambda _message: None
+) -> Callable[[Workflow], Workflow]:
+    """Register what a changing API does: `async def f(op, message) -> result on the wire`, e.g. {"inventory": {…}}."""
+
+    def register(run: Workflow) -> Workflow:
+        if api.__name__ in workflows:
+            raise ValueError(f"two workflows for {api.__name__}")
+        workflows[api.__name__] = Registered(api, run, queue)
+        return run
+
+    return register
