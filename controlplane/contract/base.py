@@ -5,11 +5,36 @@ The parameters are the class's fields (snake_case here, camelCase on the wire); 
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_WIRE_DATE = re.compile(r"([A-Z][a-z]{2}) (\d{1,2}), (\d{4}) (\d{1,2}):(\d\d):(\d\d) ([AP]M)")
+
+
+def render_date(moment: datetime) -> str:
+    """`Jan 30, 2016 3:01:03 PM`, in UTC whatever the locale; a naive time is UTC."""
+    if moment.tzinfo:
+        moment = moment.astimezone(UTC)
+    clock = f"{moment.hour % 12 or 12}:{moment:%M:%S} {'PM' if moment.hour >= 12 else 'AM'}"
+    return f"{_MONTHS[moment.month - 1]} {moment.day}, {moment.year} {clock}"
+
+
+def parse_date(value: Any) -> Any:
+    """The inverse; anything else is left for pydantic, which knows ISO 8601."""
+    if isinstance(value, str) and (found := _WIRE_DATE.fullmatch(value)):
+        month, day, year, hour, minute, second, half = found.groups()
+        hour24 = int(hour) % 12 + (12 if half == "PM" else 0)
+        return datetime(int(year), _MONTHS.index(month) + 1, int(day), hour24, int(minute), int(second), tzinfo=UTC)
+    return value
+
+
+Date = Annotated[datetime, BeforeValidator(parse_date), PlainSerializer(render_date, when_used="json")]
 
 
 class Wire(BaseModel):
@@ -22,9 +47,19 @@ class Wire(BaseModel):
 
 
 class Inventory(Wire):
-    """A resource as a caller sees it; times are ISO 8601 strings in UTC inside, rendered at the boundary."""
+    """A resource as a caller sees it: `XInventory.model_validate(row).wire()`; times are of type `Date`."""
 
     model_config = ConfigDict(extra="ignore")
+
+
+class Named(Inventory):
+    """What nearly every resource has."""
+
+    uuid: str
+    name: str
+    description: str | None = None
+    create_date: Date
+    last_op_date: Date
 
 
 @dataclass(frozen=True)
@@ -51,6 +86,8 @@ class Api(Wire):
     result_key: ClassVar[str | None] = "inventory"  # inventory | inventories | None (members directly)
     public: ClassVar[bool] = False  # no session needed
     references: ClassVar[dict[str, str]] = {}  # field → resource type it must exist as ("ZoneVO") → SYS.1003
+    # Fields never shown, logged or kept (the journal holds "" unless a service seals them); `sha512`: callers hash them.
+    secrets: ClassVar[dict[str, Literal["sha512", "plain"]]] = {}
 
     @classmethod
     def api_name(cls) -> str:
@@ -59,6 +96,9 @@ class Api(Wire):
     @classmethod
     def message_name(cls) -> str:
         return f"{cls.package}.API{cls.__name__}Msg"
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        return ((name, "…" if name in self.secrets else value) for name, value in super().__repr_args__())
 
 
 Uuid = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -69,6 +109,7 @@ Description = Annotated[str, Field(max_length=2048)]
 class Create(Api):
     """A creating API: the caller may choose the new resource's uuid and give it tags."""
 
+    creates: ClassVar[str] = ""  # resource type ("ZoneVO"): a chosen uuid that exists already is refused
     resource_uuid: Uuid | None = None
     system_tags: list[str] | None = None
     user_tags: list[str] | None = None
@@ -79,6 +120,21 @@ class Delete(Api):
 
     result_key: ClassVar[str | None] = None
     delete_mode: Literal["Permissive", "Enforcing"] = "Permissive"
+
+
+class Update(Api):
+    """A renaming API: what is left out stays."""
+
+    uuid: Uuid
+    name: Name | None = None
+    description: Description | None = None
+
+
+class ChangeState(Api):
+    """Enables or disables a resource."""
+
+    uuid: Uuid
+    state_event: Literal["enable", "disable"]
 
 
 class Condition(Wire):
