@@ -40,7 +40,7 @@ Date = Annotated[datetime, BeforeValidator(parse_date), PlainSerializer(render_d
 class Wire(BaseModel):
     """camelCase on the wire, either spelling accepted; null members are left out when written."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", defer_build=True)
 
     def wire(self) -> dict[str, Any]:
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -70,6 +70,7 @@ class Route:
     path: str
     action: str | None = None
     no_body: bool = False
+    also: tuple[str, ...] = ()  # further paths of the same API
 
     @property
     def path_parameters(self) -> tuple[str, ...]:
@@ -101,7 +102,8 @@ class Api(Wire):
         return ((name, "…" if name in self.secrets else value) for name, value in super().__repr_args__())
 
 
-Uuid = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+UUID_PATTERN = r"^[0-9a-f]{32}$"
+Uuid = Annotated[str, Field(pattern=UUID_PATTERN)]
 Name = Annotated[str, Field(min_length=1, max_length=255)]
 Description = Annotated[str, Field(max_length=2048)]
 

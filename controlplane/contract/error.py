@@ -37,6 +37,7 @@ class ErrorCode(BaseModel):
     description: str
     details: str
     cause: "ErrorCode | None" = None
+    field: str | None = None  # the parameter to blame, as on the wire
 
     def wire(self) -> dict[str, Any]:
         return self.model_dump(exclude_none=True)
@@ -45,17 +46,18 @@ class ErrorCode(BaseModel):
 class ApiError(Exception):
     """Raised anywhere in the control plane; `status` files turn it into HTTP in one place (controlplane/api/status.py)."""
 
-    def __init__(self, code: str, details: str, cause: "ErrorCode | None" = None) -> None:
+    def __init__(self, code: str, details: str, cause: "ErrorCode | None" = None, field: str | None = None) -> None:
         super().__init__(f"[{code}] {details}")
-        self.error = ErrorCode(code=code, description=DESCRIPTIONS.get(code, code), details=details, cause=cause)
+        description = DESCRIPTIONS.get(code, code)
+        self.error = ErrorCode(code=code, description=description, details=details, cause=cause, field=field)
 
 
-def invalid(details: str) -> ApiError:
-    return ApiError("SYS.1007", details)
+def invalid(details: str, field: str | None = None) -> ApiError:
+    return ApiError("SYS.1007", details, field=field)
 
 
-def not_found(details: str) -> ApiError:
-    return ApiError("SYS.1003", details)
+def not_found(details: str, field: str | None = None) -> ApiError:
+    return ApiError("SYS.1003", details, field=field)
 
 
 def refused(details: str, cause: ErrorCode | None = None) -> ApiError:

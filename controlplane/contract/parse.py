@@ -1,0 +1,76 @@
+"""From what a caller wrote to a message, or to `SYS.1007` that names the field, the value and what is allowed.
+
+Strict about names (a misspelt parameter is refused, with a suggestion), generous about forms: numbers and booleans may
+be text, a null is as good as absent. Knows no transport: REST, JSON messages and the CLI all come through here.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails
+
+from controlplane.contract.base import UUID_PATTERN, Api
+from controlplane.contract.error import ApiError
+
+M = TypeVar("M", bound=Api)
+_SHOWN = 120  # characters of an offending value
+# Members of every message in some client of the reference; they say nothing about the resource.
+_ENVELOPE = frozenset({"session", "sessionId", "timeout", "requestIp", "tagUuids"})
+
+
+def wire_names(cls: type[Api]) -> list[str]:
+    return [field.alias or to_camel(name) for name, field in cls.model_fields.items()]
+
+
+def parse(cls: type[M], raw: Mapping[str, Any], *, ignore_unknown: bool = False) -> M:
+    """The message; raises `ApiError` SYS.1007 with `field` set to the first offending parameter."""
+    known = {*wire_names(cls), *cls.model_fields}
+    given = {key: value for key, value in raw.items() if value is not None and (key in known or key not in _ENVELOPE)}
+    if ignore_unknown:
+        given = {key: value for key, value in given.items() if key in known}
+    try:
+        return cls.model_validate(given)
+    except ValidationError as failure:
+        errors = failure.errors(include_url=False, include_context=True)
+        problems = [_problem(cls, error) for error in errors]
+        raise ApiError("SYS.1007", "; ".join(problems), field=_field(errors[0])) from None
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`, did you mean "x"?` or nothing."""
+    close = difflib.get_close_matches(word, list(known), 1)
+    return f', did you mean "{close[0]}"?' if close else ""
+
+
+def _field(error: ErrorDetails) -> str:
+    return to_camel(str(error["loc"][0])) if error["loc"] else ""
+
+
+def _problem(cls: type[Api], error: ErrorDetails) -> str:
+    field = _field(error)
+    where = f"field[{field}] of {cls.__name__}"
+    if error["type"] == "missing" and len(error["loc"]) == 1:
+        return f"{where} is mandatory"
+    if error["type"] == "extra_forbidden" and len(error["loc"]) == 1:
+        names = wire_names(cls)
+        hint = suggestion(field, names) or f"; it takes {', '.join(names) or 'no parameters'}"
+        return f"{where} does not exist{hint}"
+    if not error["loc"]:
+        return f"{cls.__name__}: {_reason(error)}"
+    inner = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"][1:])
+    shown = "its value" if any(name in cls.secrets for name in error["loc"]) else _show(error["input"])
+    return f"{where}: {inner + ' ' if inner else ''}{shown} is not allowed: {_reason(error)}"
+
+
+def _show(value: Any) -> str:
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
+
+
+def _reason(error: ErrorDetails) -> str:
+    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] == UUID_PATTERN:
+        return "a uuid has 32 lower-case hex digits and no dashes"
+    return error["msg"].removeprefix("Value error, ").replace("Input should be", "it should be", 1)
