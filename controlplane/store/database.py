@@ -122,9 +122,8 @@ class Database:
                 return batch
             if item[1].set_running_or_notify_cancel():
                 batch.append(item)
-            if len(batch) >= _MAX_BATCH or self._queue.empty():
-                if batch:
-                    return batch
+            if (len(batch) >= _MAX_BATCH or self._queue.empty()) and batch:
+                return batch
             item = self._queue.get()
 
     def _commit(self, batch: list[tuple[Callable[[Tx], Any], Future[Any]]]) -> None:
