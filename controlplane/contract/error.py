@@ -62,3 +62,7 @@ def not_found(details: str, field: str | None = None) -> ApiError:
 
 def refused(details: str, cause: ErrorCode | None = None) -> ApiError:
     return ApiError("SYS.1006", details, cause)
+
+
+class Temporary(Exception):
+    """The same step may succeed later: the engine retries it with back-off until the step's time-out."""

@@ -8,13 +8,11 @@ within a run; what a step returns is JSON and answers from the log in a replay.
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, Protocol, TypeVar
 
+from controlplane.contract.error import Temporary as Temporary
+
 T = TypeVar("T")
 W_co = TypeVar("W_co", covariant=True)
 State = Literal["queued", "running", "undoing", "done", "failed", "cancelled", "stuck"]
-
-
-class Temporary(Exception):
-    """The same step may succeed later: the engine retries it with back-off until the step's time-out."""
 
 
 class Operation(Protocol[W_co]):

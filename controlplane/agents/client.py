@@ -1,0 +1,249 @@
+"""Talking to host agents: one method per call of `hostagent.contract`, errors turned into the control plane's own.
+
+A `HostClient` finds its host's address when it first needs it and again after a failed connection, so that a changed
+address needs no restart. Refused by the host → `ApiError`; not reachable, too slow or busy → `Temporary`, which the engine
+repeats: every call is safe to repeat. Every call carries the node's generation, so a host can refuse a deposed node.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import ValidationError
+
+from controlplane.contract.error import ApiError, Temporary
+from hostagent.contract import (
+    ErrorClass,
+    EventPage,
+    HostFacts,
+    ImageSpec,
+    ImageStatus,
+    Model,
+    NetworkStatus,
+    Problem,
+    SnapshotSpec,
+    StorageSpec,
+    StorageStatus,
+    VmSpec,
+    VmStatus,
+    VolumeSpec,
+    VolumeStatus,
+)
+
+M = TypeVar("M", bound=Model)
+Query = dict[str, str | int]
+Progress = Callable[[int, int], Awaitable[None]]
+GENERATION_HEADER = "X-Steppe-Node-Generation"
+_CONNECT = 5.0  # seconds
+_LIMITS = httpx.Limits(max_connections=256, max_keepalive_connections=64, keepalive_expiry=60)
+# The host's fixed codes in the control plane's; what is not here is an operation error.
+_CODES = {
+    "not_found": "SYS.1003",
+    "no_space": "PS.1000",
+    "storage_path": "PS.1000",
+    "checksum_mismatch": "IMG.1000",
+    "bad_image": "IMG.1000",
+    "vlan_unsupported": "L2.1000",
+    "interface_missing": "L2.1000",
+    "internal": "SYS.1000",
+}
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where an agent listens; `agent_uuid` is who must answer there ("" = not checked)."""
+
+    ip: str
+    port: int
+    agent_uuid: str = ""
+
+    @property
+    def url(self) -> str:
+        return f"https://{f'[{self.ip}]' if ':' in self.ip else self.ip}:{self.port}"
+
+
+class HostProblem(ApiError):
+    """A host's final refusal; `problem_code` is the agent's own fixed code."""
+
+    def __init__(self, host: str, problem: Problem) -> None:
+        detail = f" ({problem.detail})" if problem.detail else ""
+        code = _CODES.get(problem.code, "SYS.1006")
+        super().__init__(code, f"host {host}: {problem.message}{detail}")
+        self.problem_code = problem.code
+
+
+class HostClient:
+    """One host. Closed by `HostClients`."""
+
+    def __init__(
+        self, http: httpx.AsyncClient, address: Callable[[], Awaitable[Address]], generation: Callable[[], int]
+    ) -> None:
+        self._http = http
+        self._find_address = address
+        self._generation = generation
+        self._address: Address | None = None
+
+    async def facts(self) -> HostFacts:
+        facts = await self._call(HostFacts, "GET", "/v1/host", timeout=10)
+        if self._address and self._address.agent_uuid and facts.host_uuid != self._address.agent_uuid:
+            raise ApiError("HOST.1001", f"another host agent answers at {self._address.ip}; enrol that host again")
+        return facts
+
+    async def put_storage(self, uuid: str, spec: StorageSpec) -> StorageStatus:
+        return await self._call(StorageStatus, "PUT", f"/v1/storages/{uuid}", spec)
+
+    async def get_storage(self, uuid: str) -> StorageStatus:
+        return await self._call(StorageStatus, "GET", f"/v1/storages/{uuid}")
+
+    async def delete_storage(self, uuid: str) -> None:
+        await self._send("DELETE", f"/v1/storages/{uuid}")
+
+    async def put_image(self, uuid: str, spec: ImageSpec, progress: Progress | None = None) -> ImageStatus:
+        """Returns when the copy is on the host and verified; a failed copy is an `ApiError` (IMG.1000)."""
+        while True:
+            status = await self._call(ImageStatus, "PUT", f"/v1/images/{uuid}", spec, 60, {"wait": 20})
+            if progress:
+                await progress(status.bytes_done, status.bytes_total)
+            if status.state == "ready":
+                return status
+            if status.state == "failed":
+                raise ApiError("IMG.1000", f"host {self._name()} could not copy image {uuid}: {status.error}")
+
+    async def delete_image(self, uuid: str, storage_uuid: str) -> None:
+        await self._send("DELETE", f"/v1/images/{uuid}", query={"storage_uuid": storage_uuid})
+
+    async def put_volume(self, uuid: str, spec: VolumeSpec) -> VolumeStatus:
+        return await self._call(VolumeStatus, "PUT", f"/v1/volumes/{uuid}", spec, timeout=120)
+
+    async def delete_volume(self, uuid: str, storage_uuid: str, path: str) -> None:
+        await self._send(
+            "DELETE", f"/v1/volumes/{uuid}", timeout=120, query={"storage_uuid": storage_uuid, "path": path}
+        )
+
+    async def put_network(self, spec: SnapshotSpec) -> NetworkStatus:
+        return await self._call(NetworkStatus, "PUT", "/v1/network", spec, timeout=120)
+
+    async def get_network(self) -> NetworkStatus:
+        return await self._call(NetworkStatus, "GET", "/v1/network")
+
+    async def put_vm(self, uuid: str, spec: VmSpec) -> VmStatus:
+        return await self._call(VmStatus, "PUT", f"/v1/vms/{uuid}", spec, timeout=120 + spec.stop_timeout)
+
+    async def get_vm(self, uuid: str) -> VmStatus | None:
+        """None when the host knows no such VM."""
+        try:
+            return await self._call(VmStatus, "GET", f"/v1/vms/{uuid}")
+        except HostProblem as problem:
+            if problem.problem_code == "not_found":
+                return None
+            raise
+
+    async def list_vms(self) -> list[VmStatus]:
+        body = (await self._send("GET", "/v1/vms")).json()
+        return [VmStatus.model_validate(item) for item in (body["vms"] if isinstance(body, dict) else body)]
+
+    async def delete_vm(self, uuid: str) -> None:
+        await self._send("DELETE", f"/v1/vms/{uuid}", timeout=120)
+
+    async def events(self, after: int, wait: int = 25) -> EventPage:
+        return await self._call(EventPage, "GET", "/v1/events", timeout=wait + 10, query={"after": after, "wait": wait})
+
+    # -- transport -----------------------------------------------------------------------------------------------
+
+    def _name(self) -> str:
+        return self._address.ip if self._address else "?"
+
+    async def _call(
+        self,
+        result: type[M],
+        method: str,
+        path: str,
+        body: Model | None = None,
+        timeout: float = 30,
+        query: Query | None = None,
+    ) -> M:
+        response = await self._send(method, path, body, timeout, query)
+        try:
+            return result.model_validate_json(response.content)
+        except ValidationError as error:
+            raise ApiError("SYS.1000", f"host {self._name()} gave an unusable answer to {method} {path}") from error
+
+    async def _send(
+        self, method: str, path: str, body: Model | None = None, timeout: float = 30, query: Query | None = None
+    ) -> httpx.Response:
+        self._address = self._address or await self._find_address()
+        headers = {GENERATION_HEADER: str(self._generation()), "Content-Type": "application/json"}
+        try:
+            response = await self._http.request(
+                method,
+                self._address.url + path,
+                params=query,
+                headers=headers,
+                content=body.model_dump_json() if body else None,
+                timeout=httpx.Timeout(timeout, connect=_CONNECT, pool=60),
+            )
+        except httpx.TransportError as error:
+            reason = str(error) or type(error).__name__
+            where = f"{self._address.ip}:{self._address.port}"
+            self._address = None  # it may have moved: look again next time
+            raise Temporary(f"host agent at {where} does not answer {method} {path}: {reason}") from error
+        if response.is_success:
+            return response
+        raise self._error(response, f"{method} {path}")
+
+    def _error(self, response: httpx.Response, call: str) -> Exception:
+        try:
+            problem = Problem.model_validate_json(response.content)
+        except ValidationError:
+            if response.status_code in (502, 503, 504):
+                return Temporary(f"host {self._name()} is busy: HTTP {response.status_code} to {call}")
+            return ApiError("SYS.1000", f"host {self._name()} answered HTTP {response.status_code} to {call}")
+        if problem.error_class == ErrorClass.temporary or problem.code == "stale_generation":
+            # Stale: a newer wish reached the host first; whoever repeats the call computes its wish anew.
+            return Temporary(f"host {self._name()}: {problem.message}")
+        return HostProblem(self._name(), problem)
+
+
+Connect = Callable[[], httpx.AsyncClient]
+Lookup = Callable[[str], Awaitable[Address]]
+
+
+def over_tls(context: Callable[[], Any]) -> Connect:
+    """How clients are made in production: TLS both ways with `Authority.client_context`; no proxy in between."""
+    return lambda: httpx.AsyncClient(verify=context(), limits=_LIMITS, trust_env=False)
+
+
+class HostClients:
+    """One client for each host, made when first asked for. `lookup` raises `ApiError` for an unknown host."""
+
+    def __init__(self, connect: Connect, lookup: Lookup, generation: Callable[[], int] = lambda: 1) -> None:
+        self._connect = connect
+        self._lookup = lookup
+        self._generation = generation
+        self._clients: dict[str, tuple[HostClient, httpx.AsyncClient]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def get(self, host_uuid: str) -> HostClient:
+        if host_uuid not in self._clients:
+            http = self._connect()
+            client = HostClient(http, lambda: self._lookup(host_uuid), self._generation)
+            self._clients[host_uuid] = client, http
+        return self._clients[host_uuid][0]
+
+    def forget(self, host_uuid: str) -> None:
+        """The host was deleted or moved; calls under way finish or fail as `Temporary`."""
+        if found := self._clients.pop(host_uuid, None):
+            task = asyncio.ensure_future(found[1].aclose())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    def forget_all(self) -> None:
+        """Certificates were renewed: the next calls make new connections."""
+        for host_uuid in list(self._clients):
+            self.forget(host_uuid)
+
+    async def close(self) -> None:
+        self.forget_all()
+        await asyncio.gather(*self._closing, return_exceptions=True)
