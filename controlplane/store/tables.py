@@ -144,7 +144,11 @@ _resource(
     _text("agent_boot_id", 64),
     _size("network_generation"),
     _text("domain_type", 16),
+    _text("kvm_reason", 2048),
     _text("cpu_model"),
+    _text("agent_version", 64),
+    _time("status_date"),  # since when the status is what it is
+    _text("status_reason", 2048),
     _bool("vlan_supported"),
     _long_text("facts"),  # JSON of the agent's HostFacts
     UniqueConstraint("management_ip"),
@@ -164,6 +168,7 @@ _resource(
 _resource(
     "EnrollmentTokenVO",
     _text("token_hash", 128, null=False),
+    _text("management_ip"),  # the only address it is good for, if any
     _time("expires_at", null=False),
     _time("used_at"),
     UniqueConstraint("token_hash"),
