@@ -50,6 +50,8 @@ class NetworkSpec(Model):
     mtu: int = 1500
     lease_seconds: int = 86400
     host_routes: list[tuple[str, str]] = []  # (destination CIDR, next hop)
+    tftp_server: str = ""  # address or name; with boot_file for network boot
+    boot_file: str = ""
     ports: list[PortSpec] = []
 
 
@@ -73,7 +75,8 @@ class SnapshotSpec(Specified):
 
 
 class NetworkStatus(Model):
-    """`dhcp_acks` counts, by NIC, the leases acknowledged since the services started: a fact for `wait_for = dhcp`."""
+    """`dhcp_acks` counts, by NIC, the leases acknowledged since the services started: a fact for `wait_for = dhcp`.
+    `metadata_reads` counts, by VM, the metadata requests answered. An entry lives as long as its NIC or VM is in the snapshot."""
 
     generation: int
     dhcp_acks: dict[str, int] = {}
