@@ -30,3 +30,4 @@ class HostFacts(Model):
     vlan_supported: bool
     interfaces: list[PhysicalInterface] = []
     simulated: bool = False
+    problems: list[str] = []  # what an operator must look after before guests can run, e.g. libvirtd is away

@@ -1,0 +1,210 @@
+"""The agent's HTTP interface: one route for each call in `hostagent.contract`, JSON in and out.
+
+Plain Starlette routes: a host answers thousands of these a minute beside its guests. Every error is a `Problem`.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import structlog
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from hostagent.contract import (
+    ErrorClass,
+    HostError,
+    ImageSpec,
+    Model,
+    Problem,
+    SnapshotSpec,
+    StorageSpec,
+    VmSpec,
+    VolumeSpec,
+)
+from hostagent.contract.error import rejected
+from hostagent.ensure.agent import Agent
+
+M = TypeVar("M", bound=Model)
+Handler = Callable[[Request], Awaitable[Response]]
+STATUS = {ErrorClass.rejected: 422, ErrorClass.temporary: 503, ErrorClass.broken: 500}
+LONGEST_WAIT = 60.0  # seconds
+LARGEST_BODY = 32 << 20  # bytes; a snapshot of some thousand NICs with user data stays well below
+NODE, OLDEST = "x-steppe-node-generation", "x-steppe-oldest-node-generation"
+log = structlog.get_logger("hostagent.api")
+
+
+def create_app(agent: Agent) -> Starlette:
+    """The application for `agent`; the server in front of it decides who may call (mutual TLS)."""
+    calls = _Calls(agent)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        await agent.open()
+        try:
+            yield
+        finally:
+            await agent.close()
+
+    return Starlette(
+        lifespan=lifespan,
+        routes=[
+            _route("/v1/vms/{uuid}", GET=calls.get_vm, PUT=calls.put_vm, DELETE=calls.delete_vm),
+            _route("/v1/volumes/{uuid}", GET=calls.get_volume, PUT=calls.put_volume, DELETE=calls.delete_volume),
+            _route("/v1/network", GET=calls.get_network, PUT=calls.put_network),
+            _route("/v1/events", GET=calls.get_events),
+            _route("/v1/vms", GET=calls.list_vms),
+            _route("/v1/images/{uuid}", GET=calls.get_image, PUT=calls.put_image, DELETE=calls.delete_image),
+            _route("/v1/storages/{uuid}", GET=calls.get_storage, PUT=calls.put_storage, DELETE=calls.delete_storage),
+            _route("/v1/storages", GET=calls.list_storages),
+            _route("/v1/host", GET=calls.get_host),
+        ],
+    )
+
+
+class _Calls:
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    async def get_host(self, request: Request) -> Response:
+        return _json(await self._agent.host.get())
+
+    async def get_events(self, request: Request) -> Response:
+        after, wait = int(_number(request, "after", 0)), _number(request, "wait", 0)
+        return _json(await self._agent.events.get(after, min(wait, LONGEST_WAIT)))
+
+    async def get_network(self, request: Request) -> Response:
+        return _json(await self._agent.network.get())
+
+    async def put_network(self, request: Request) -> Response:
+        return _json(await self._agent.network.put(await self._spec(request, SnapshotSpec)))
+
+    async def list_storages(self, request: Request) -> Response:
+        return _json_list(await self._agent.storage.list())
+
+    async def get_storage(self, request: Request) -> Response:
+        return _json(await self._agent.storage.get(_uuid(request)))
+
+    async def put_storage(self, request: Request) -> Response:
+        return _json(await self._agent.storage.put(_uuid(request), await self._spec(request, StorageSpec)))
+
+    async def delete_storage(self, request: Request) -> Response:
+        self._check_node(request)
+        await self._agent.storage.delete(_uuid(request))
+        return Response(status_code=204)
+
+    async def get_image(self, request: Request) -> Response:
+        return _json(await self._agent.image.get(_uuid(request), _parameter(request, "storage_uuid")))
+
+    async def put_image(self, request: Request) -> Response:
+        spec, wait = await self._spec(request, ImageSpec), _number(request, "wait", 20)
+        return _json(await self._agent.image.put(_uuid(request), spec, min(wait, LONGEST_WAIT)))
+
+    async def delete_image(self, request: Request) -> Response:
+        self._check_node(request)
+        await self._agent.image.delete(_uuid(request), _parameter(request, "storage_uuid"))
+        return Response(status_code=204)
+
+    async def get_volume(self, request: Request) -> Response:
+        storage, path = _parameter(request, "storage_uuid"), _parameter(request, "path")
+        return _json(await self._agent.volume.get(_uuid(request), storage, path))
+
+    async def put_volume(self, request: Request) -> Response:
+        return _json(await self._agent.volume.put(_uuid(request), await self._spec(request, VolumeSpec)))
+
+    async def delete_volume(self, request: Request) -> Response:
+        self._check_node(request)
+        storage, path = _parameter(request, "storage_uuid"), _parameter(request, "path")
+        await self._agent.volume.delete(_uuid(request), storage, path)
+        return Response(status_code=204)
+
+    async def list_vms(self, request: Request) -> Response:
+        return _json_list(await self._agent.vm.list())
+
+    async def get_vm(self, request: Request) -> Response:
+        return _json(await self._agent.vm.get(_uuid(request)))
+
+    async def put_vm(self, request: Request) -> Response:
+        return _json(await self._agent.vm.put(_uuid(request), await self._spec(request, VmSpec)))
+
+    async def delete_vm(self, request: Request) -> Response:
+        self._check_node(request)
+        await self._agent.vm.delete(_uuid(request))
+        return Response(status_code=204)
+
+    async def _spec(self, request: Request, model: type[M]) -> M:
+        """The body as a model. Raises: invalid_spec naming each wrong attribute (never its value)."""
+        self._check_node(request)
+        if int(request.headers.get("content-length") or 0) > LARGEST_BODY:
+            raise rejected("invalid_spec", f"the body is larger than {LARGEST_BODY} bytes")
+        try:
+            return model.model_validate_json(await request.body())
+        except ValidationError as error:
+            wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in error.errors())
+            raise rejected("invalid_spec", f"{model.__name__}: {wrong}") from None
+
+    def _check_node(self, request: Request) -> None:
+        own = request.headers.get(NODE)
+        if own is None:
+            return
+        try:
+            generation, oldest = int(own), int(request.headers.get(OLDEST, own))
+        except ValueError:
+            raise rejected("invalid_spec", f"header {NODE} must be a whole number") from None
+        self._agent.generations.check_node(generation, oldest)
+
+
+def _route(path: str, **handlers: Handler) -> Route:
+    """One route for a path: Starlette looks at routes one by one, so fewer are quicker."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            return await handlers[request.method](request)
+        except HostError as error:
+            return _problem(error.problem)
+        except Exception:
+            log.exception("call failed", method=request.method, path=request.url.path)
+            return _problem(Problem(error_class=ErrorClass.broken, code="internal", message="see the agent's log"))
+
+    return Route(path, endpoint, methods=list(handlers))
+
+
+def _json(model: Model) -> Response:
+    return Response(model.__pydantic_serializer__.to_json(model), media_type="application/json")
+
+
+def _json_list(models: list[M]) -> Response:
+    body = b"[" + b",".join(model.__pydantic_serializer__.to_json(model) for model in models) + b"]"
+    return Response(body, media_type="application/json")
+
+
+def _problem(problem: Problem) -> Response:
+    return Response(problem.model_dump_json(), status_code=STATUS[problem.error_class], media_type="application/json")
+
+
+def _uuid(request: Request) -> str:
+    uuid = str(request.path_params["uuid"])
+    if len(uuid) != 32 or set(uuid) - set("0123456789abcdef"):
+        raise rejected("invalid_spec", f"uuid {uuid[:40]!r} must be 32 lower-case hex digits")
+    return uuid
+
+
+def _parameter(request: Request, name: str) -> str:
+    value = request.query_params.get(name)
+    if not value:
+        raise rejected("invalid_spec", f"query parameter {name} is missing")
+    return value
+
+
+def _number(request: Request, name: str, default: float) -> float:
+    text = request.query_params.get(name)
+    try:
+        number = default if text is None else float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 1 << 53:
+        raise rejected("invalid_spec", f"query parameter {name} must be a number from 0, not {str(text)[:40]!r}")
+    return number

@@ -1,0 +1,79 @@
+"""The agent: everything the API offers, assembled over ports. Whoever chooses the ports chooses real or simulated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hostagent.contract import NetworkStatus, SnapshotSpec
+from hostagent.ensure.events import EventLog
+from hostagent.ensure.generations import Generations
+from hostagent.ensure.host import Host
+from hostagent.ensure.image import Images
+from hostagent.ensure.locks import Locks
+from hostagent.ensure.storage import Storages
+from hostagent.ensure.vm import Vms
+from hostagent.ensure.volume import Volumes
+from hostagent.ports.disks import Disks, Downloads
+from hostagent.ports.hypervisor import Hypervisor
+from hostagent.ports.machine import Machine
+from hostagent.ports.network import NetworkPort
+from hostagent.ports.records import Records
+
+KINDS = ("storage", "image", "volume", "vm", "network")
+
+
+@dataclass(frozen=True)
+class Ports:
+    machine: Machine
+    hypervisor: Hypervisor
+    disks: Disks
+    downloads: Downloads
+    network: NetworkPort
+    records: Records
+
+
+class Network:
+    """The snapshot of the host's network: one at a time, never an older one."""
+
+    def __init__(self, network: NetworkPort, generations: Generations) -> None:
+        self._network = network
+        self._generations = generations
+        self._locks = Locks()
+
+    async def put(self, snapshot: SnapshotSpec) -> NetworkStatus:
+        async with self._locks.hold("network"):
+            self._generations.accept("network", "host", snapshot.generation)
+            return await self._network.apply(snapshot)
+
+    async def get(self) -> NetworkStatus:
+        return await self._network.status()
+
+
+class Agent:
+    """`open` begins to watch the hypervisor; `close` stops watching and leaves every guest as it is."""
+
+    host: Host
+    storage: Storages
+    image: Images
+    volume: Volumes
+    vm: Vms
+    network: Network
+    events: EventLog
+
+    def __init__(self, uuid: str, ports: Ports) -> None:
+        self.uuid = uuid
+        self.generations = Generations(ports.records, KINDS)
+        self.events = EventLog()
+        self.host = Host(uuid, self.events.boot_id, ports.machine, ports.hypervisor, ports.network)
+        self.storage = Storages(ports.disks, self.generations)
+        self.image = Images(ports.disks, ports.downloads, self.storage, self.generations)
+        self.volume = Volumes(ports.disks, self.storage, self.generations)
+        self.vm = Vms(ports.hypervisor, self.storage, self.generations, self.events)
+        self.network = Network(ports.network, self.generations)
+
+    async def open(self) -> None:
+        await self.vm.open()
+
+    async def close(self) -> None:
+        await self.image.close()
+        await self.vm.close()

@@ -1,0 +1,142 @@
+"""VMs: the definition and the power that were wished for, and word of what happened to them.
+
+The hypervisor is asked what is; what was (a crash, whose reason libvirt forgets) the agent keeps itself. Only a PUT
+starts a VM. A newer PUT overtakes one that still waits for a guest to shut down.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from hostagent.contract import DiskSpec, VmSpec, VmStatus
+from hostagent.contract.error import rejected
+from hostagent.contract.vm import VmState
+from hostagent.ensure.events import EventLog
+from hostagent.ensure.generations import Generations
+from hostagent.ensure.locks import Locks
+from hostagent.ensure.storage import Storages
+from hostagent.ports.hypervisor import Domain, DomainDisk, DomainStatus, Hypervisor, Watcher
+
+OFF = (VmState.stopped, VmState.crashed)
+POLL = 0.2  # seconds between looks at a guest that was asked to shut down
+
+
+class Vms:
+    def __init__(self, hypervisor: Hypervisor, storages: Storages, generations: Generations, events: EventLog) -> None:
+        self._hypervisor = hypervisor
+        self._storages = storages
+        self._generations = generations
+        self._events = events
+        self._locks = Locks()
+
+    async def open(self) -> None:
+        await self._hypervisor.watch(Watcher(self._changed, self._connected))
+
+    async def close(self) -> None:
+        await self._hypervisor.close()
+
+    async def put(self, uuid: str, spec: VmSpec) -> VmStatus:
+        domain = self._domain(uuid, spec)
+        self._generations.accept("vm", uuid, spec.generation)
+        async with self._locks.hold(uuid):
+            self._refuse_overtaken(uuid, spec.generation)
+            current = await self._hypervisor.get(uuid)
+            await self._hypervisor.define(domain)
+            is_on = current is not None and current.state not in OFF
+            if is_on and (spec.power == "stopped" or (current and current.boot_token != spec.boot_token)):
+                await self._stop(uuid, spec)
+                is_on = False
+            if spec.power == "stopped":
+                self._generations.note("vm", uuid, state=VmState.stopped)
+            elif not is_on:
+                await self._hypervisor.start(uuid)
+                self._generations.note("vm", uuid, state=VmState.running)
+            elif current is not None and current.state is VmState.paused:
+                await self._hypervisor.resume(uuid)
+            return await self.get(uuid)
+
+    async def get(self, uuid: str) -> VmStatus:
+        status = await self._hypervisor.get(uuid)
+        if status is None:
+            raise rejected("not_found", f"VM {uuid} is not defined on this host")
+        return self._status(status)
+
+    async def list(self) -> list[VmStatus]:
+        return [self._status(status) for status in await self._hypervisor.list()]
+
+    async def delete(self, uuid: str) -> None:
+        """Pull the plug and remove the domain; disks and network stay. Absent is success."""
+        async with self._locks.hold(uuid):
+            self._generations.forget("vm", uuid)
+            await self._hypervisor.destroy(uuid)
+            await self._hypervisor.undefine(uuid)
+
+    async def _stop(self, uuid: str, spec: VmSpec) -> None:
+        give_up = time.monotonic() + spec.stop_timeout
+        if spec.stop_timeout > 0:
+            await self._hypervisor.shutdown(uuid)
+        while time.monotonic() < give_up:
+            status = await self._hypervisor.get(uuid)
+            if status is None or status.state in OFF:
+                return
+            self._refuse_overtaken(uuid, spec.generation)
+            await asyncio.sleep(POLL)
+        await self._hypervisor.destroy(uuid)
+
+    def _refuse_overtaken(self, uuid: str, generation: int) -> None:
+        accepted = self._generations.get("vm", uuid)
+        if accepted is None or accepted["generation"] > generation:
+            raise rejected("stale_generation", f"vm {uuid} generation {generation} was overtaken by a newer wish")
+
+    def _domain(self, uuid: str, spec: VmSpec) -> Domain:
+        return Domain(
+            uuid=uuid,
+            name=spec.name,
+            generation=spec.generation,
+            boot_token=spec.boot_token,
+            cpu_num=spec.cpu_num,
+            memory_bytes=spec.memory_bytes,
+            disks=tuple(self._disk(disk) for disk in sorted(spec.disks, key=lambda disk: disk.device_id)),
+            cds=tuple(
+                self._storages.resolve(iso.storage_uuid or "", iso.path) if iso.image_uuid else None
+                for iso in spec.isos
+            ),
+            nics=tuple(sorted(spec.nics, key=lambda nic: nic.device_id)),
+            boot_order=tuple(spec.boot_order),
+            cpu_mode=spec.cpu_mode,
+            console_mode=spec.console_mode,
+        )
+
+    def _disk(self, disk: DiskSpec) -> DomainDisk:
+        path = self._storages.resolve(disk.storage_uuid, disk.path)
+        return DomainDisk(path=path, serial=disk.volume_uuid[:20], device_id=disk.device_id, bus=disk.bus)
+
+    def _status(self, status: DomainStatus) -> VmStatus:
+        return VmStatus(
+            uuid=status.uuid,
+            generation=status.generation,
+            state=self._state(status),
+            boot_token=status.boot_token,
+            cpu_model=status.cpu_model,
+            consoles=list(status.consoles),
+            serial_log=status.serial_log,
+        )
+
+    def _state(self, status: DomainStatus) -> VmState:
+        remembered = (self._generations.get("vm", status.uuid) or {}).get("state")
+        if status.state in OFF and remembered in OFF:
+            return VmState(remembered)
+        return status.state
+
+    def _changed(self, uuid: str, state: VmState, reason: str) -> None:
+        self._generations.note("vm", uuid, state=state)
+        self._events.append(uuid, state, reason)
+
+    def _connected(self, domains: Sequence[DomainStatus]) -> None:
+        """Tell what changed while nobody watched; events of the daemon may be lost, its list is not."""
+        present = {status.uuid: status for status in domains}
+        for uuid, remembered in self._generations.all("vm").items():
+            status = present.get(uuid)
+            state = VmState.unknown if status is None else self._state(status)
+            if "state" in remembered and state != remembered["state"]:
+                self._changed(uuid, state, "undefined" if status is None else "missed")

@@ -1,0 +1,62 @@
+"""What the agent needs from a file system of disks. Paths are absolute and already checked to lie in a storage.
+
+Errors are `HostError`: `no_space`, `bad_image`, `storage_path`, `internal`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from hostagent.contract import ImageSpec
+from hostagent.contract.image import ImageFormat
+
+
+@dataclass(frozen=True, slots=True)
+class DiskInfo:
+    """Bytes: `size` is what the guest sees, `actual_size` what is allocated. `backing` is the absolute path or None."""
+
+    size: int
+    actual_size: int
+    backing: str | None
+
+
+class Disks(Protocol):
+    async def ensure_directory(self, path: str) -> None:
+        """A writable directory. Raises storage_path when that cannot be."""
+        ...
+
+    async def capacity(self, path: str) -> tuple[int, int]:
+        """(total, available) bytes of the file system that holds the directory."""
+        ...
+
+    async def create(self, path: str, size: int, backing: str | None) -> None:
+        """A qcow2 disk, an overlay of `backing` if given (stored as a relative name); whole or not at all."""
+        ...
+
+    async def info(self, path: str) -> DiskInfo | None: ...
+
+    async def grow(self, path: str, size: int) -> None: ...
+
+    async def remove(self, path: str) -> None:
+        """Absent is success; an emptied parent directory below the storage goes too."""
+        ...
+
+    async def resting_on(self, directory: str, path: str) -> list[str]:
+        """Disks under `directory` whose backing file is `path`."""
+        ...
+
+    async def adopt(self, part: str, path: str, image_format: ImageFormat) -> None:
+        """Turn a verified download into the cached image at `path`. Raises bad_image when it is not what it says."""
+        ...
+
+
+class Downloads(Protocol):
+    async def fetch(self, spec: ImageSpec, part: str, done: Callable[[int], None]) -> None:
+        """Fetch `spec.url` into the file `part`, going on where an earlier try stopped, and verify size and sha256.
+
+        `done` is told the bytes present so far. Raises unreachable (temporary), no_space, not_found, checksum_mismatch
+        (then `part` is gone).
+        """
+        ...
+
+    async def discard(self, part: str) -> None: ...

@@ -1,0 +1,107 @@
+"""What the agent needs from a hypervisor: persistent domains, their power, and word of every change.
+
+`define`, `destroy` and `undefine` may be repeated. All paths are absolute and already checked. Errors are
+`HostError` with code `libvirt` (temporary when the daemon is away, broken otherwise) or `invalid_spec`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from hostagent.contract import ConsoleAddress, NicSpec
+from hostagent.contract.vm import VmState
+
+
+@dataclass(frozen=True, slots=True)
+class DomainDisk:
+    path: str
+    serial: str
+    device_id: int
+    bus: Literal["virtio", "scsi", "ide"]
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """A VM as the hypervisor shall define it; `cds` are ISO paths, None for an empty drive."""
+
+    uuid: str
+    name: str
+    generation: int
+    boot_token: str
+    cpu_num: int
+    memory_bytes: int
+    disks: tuple[DomainDisk, ...]
+    cds: tuple[str | None, ...]
+    nics: tuple[NicSpec, ...]
+    boot_order: tuple[Literal["HardDisk", "CdRom", "Network"], ...]
+    cpu_mode: Literal["none", "host-model", "host-passthrough"]
+    console_mode: Literal["vnc", "spice", "vncAndSpice"]
+
+
+@dataclass(frozen=True, slots=True)
+class DomainStatus:
+    """`generation` is that of the definition; `boot_token` the one the running domain was started with ("" if off)."""
+
+    uuid: str
+    state: VmState
+    generation: int
+    boot_token: str = ""
+    cpu_model: str = ""
+    consoles: tuple[ConsoleAddress, ...] = ()
+    serial_log: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HypervisorFacts:
+    """`problem` is empty when guests can be started; else it says what an operator must look after."""
+
+    libvirt_version: str
+    qemu_version: str
+    domain_type: Literal["kvm", "qemu"]
+    kvm_reason: str = ""
+    cpu_models: list[str] = field(default_factory=list)
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """`changed(uuid, state, reason)` for one domain; `connected(all)` after each (re)connection, with every domain."""
+
+    changed: Callable[[str, VmState, str], None]
+    connected: Callable[[Sequence[DomainStatus]], None]
+
+
+class Hypervisor(Protocol):
+    async def facts(self) -> HypervisorFacts: ...
+
+    async def watch(self, watcher: Watcher) -> None:
+        """Begin to report, on the caller's event loop, until `close`."""
+        ...
+
+    async def close(self) -> None: ...
+
+    async def list(self) -> list[DomainStatus]:
+        """Every domain that the agent defined."""
+        ...
+
+    async def get(self, uuid: str) -> DomainStatus | None: ...
+
+    async def define(self, domain: Domain) -> None:
+        """Store the definition; a running domain takes it at its next start."""
+        ...
+
+    async def start(self, uuid: str) -> None: ...
+
+    async def resume(self, uuid: str) -> None: ...
+
+    async def shutdown(self, uuid: str) -> None:
+        """Press the power button (ACPI); the guest may ignore it."""
+        ...
+
+    async def destroy(self, uuid: str) -> None:
+        """Pull the plug; a domain that is off already is success."""
+        ...
+
+    async def undefine(self, uuid: str) -> None:
+        """Remove a stopped domain with all that libvirt keeps for it; absent is success."""
+        ...

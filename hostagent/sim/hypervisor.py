@@ -1,0 +1,111 @@
+"""Domains in memory. A start needs what QEMU would need: its disks, its ISO, its bridges."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hostagent.contract import ConsoleAddress
+from hostagent.contract.error import broken
+from hostagent.contract.vm import VmState
+from hostagent.ports.hypervisor import Domain, DomainStatus, HypervisorFacts, Watcher
+
+OFF = (VmState.stopped, VmState.crashed)
+
+
+@dataclass
+class SimDomain:
+    defined: Domain
+    state: VmState = VmState.stopped
+    running: Domain | None = None  # what it was started with
+
+
+class SimHypervisor:
+    """`deaf` holds VMs whose guests ignore the power button."""
+
+    def __init__(self, path_exists: Callable[[str], bool], bridge_exists: Callable[[str], bool]) -> None:
+        self.domains: dict[str, SimDomain] = {}
+        self.deaf: set[str] = set()
+        self._path_exists = path_exists
+        self._bridge_exists = bridge_exists
+        self._watcher: Watcher | None = None
+
+    async def facts(self) -> HypervisorFacts:
+        return HypervisorFacts(
+            libvirt_version="9.0.0",
+            qemu_version="7.2.0",
+            domain_type="qemu",
+            kvm_reason="simulated host",
+            cpu_models=["qemu64"],
+        )
+
+    async def watch(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+        watcher.connected(await self.list())
+
+    async def close(self) -> None:
+        self._watcher = None
+
+    async def list(self) -> list[DomainStatus]:
+        return [_status(domain) for domain in self.domains.values()]
+
+    async def get(self, uuid: str) -> DomainStatus | None:
+        domain = self.domains.get(uuid)
+        return None if domain is None else _status(domain)
+
+    async def define(self, domain: Domain) -> None:
+        known = self.domains.get(domain.uuid)
+        if known is None:
+            self.domains[domain.uuid] = SimDomain(domain)
+        else:
+            known.defined = domain
+
+    async def start(self, uuid: str) -> None:
+        domain = self._domain(uuid)
+        wanted = domain.defined
+        for path in (*(disk.path for disk in wanted.disks), *(cd for cd in wanted.cds if cd)):
+            if not self._path_exists(path):
+                raise broken("libvirt", f"cannot access storage file '{path}': No such file or directory")
+        for nic in wanted.nics:
+            if not self._bridge_exists(nic.bridge):
+                raise broken("libvirt", f"cannot get interface MTU on '{nic.bridge}': No such device")
+        domain.running = wanted
+        self.happen(uuid, VmState.running, "booted")
+
+    async def resume(self, uuid: str) -> None:
+        self.happen(uuid, VmState.running, "resumed")
+
+    async def shutdown(self, uuid: str) -> None:
+        if uuid not in self.deaf and self._domain(uuid).state not in OFF:
+            self.happen(uuid, VmState.stopped, "shutdown")
+
+    async def destroy(self, uuid: str) -> None:
+        if uuid in self.domains and self.domains[uuid].state not in OFF:
+            self.happen(uuid, VmState.stopped, "destroyed")
+
+    async def undefine(self, uuid: str) -> None:
+        self.domains.pop(uuid, None)
+
+    def happen(self, uuid: str, state: VmState, reason: str) -> None:
+        """A domain changes, by the agent's wish or behind its back."""
+        domain = self._domain(uuid)
+        domain.state = state
+        if state in OFF:
+            domain.running = None
+        if self._watcher is not None:
+            self._watcher.changed(uuid, state, reason)
+
+    def _domain(self, uuid: str) -> SimDomain:
+        if uuid not in self.domains:
+            raise broken("libvirt", f"Domain not found: no domain with matching uuid '{uuid}'")
+        return self.domains[uuid]
+
+
+def _status(domain: SimDomain) -> DomainStatus:
+    live = domain.running
+    return DomainStatus(
+        uuid=domain.defined.uuid,
+        state=domain.state,
+        generation=domain.defined.generation,
+        boot_token=live.boot_token if live else "",
+        cpu_model="qemu64" if live else "",
+        consoles=(ConsoleAddress(protocol="vnc", host="127.0.0.1", port=5900),) if live else (),
+    )
