@@ -68,8 +68,9 @@ class ValidateSession(Api):
 
 @api
 class UpdateAccount(Update):
-    """A changed password ends the account's other sessions."""
+    """Answers at once. A changed password ends all sessions of the account."""
 
+    kind = "read"
     route = Route("PUT", "/accounts/{uuid}", "updateAccount")
     package = _PACKAGE
     result = AccountInventory

@@ -87,7 +87,7 @@ class Api(Wire):
     result_key: ClassVar[str | None] = "inventory"  # inventory | inventories | None (members directly)
     public: ClassVar[bool] = False  # no session needed
     references: ClassVar[dict[str, str]] = {}  # field → resource type it must exist as ("ZoneVO") → SYS.1003
-    # Fields never shown, logged or kept (the journal holds "" unless a service seals them); `sha512`: callers hash them.
+    # Fields never shown, logged or kept (the journal holds ""); `sha512`: callers hash them.
     secrets: ClassVar[dict[str, Literal["sha512", "plain"]]] = {}
 
     @classmethod

@@ -22,6 +22,7 @@ class Caller:
     account_uuid: str = ""
     session_uuid: str = ""
     is_admin: bool = False
+    address: str = ""  # where the call came from
 
 
 Check = Callable[[Tx, Any], None]

@@ -1,0 +1,105 @@
+"""The control plane's HTTP: every API of the registry under `/v1` and `/zstack/v1`, jobs, messages, OpenAPI, health.
+
+Paths are grouped: the APIs that share one (the actions of a resource) share an endpoint. Literal paths come before those
+with parameters, so `/l3-networks/ip-ranges` is no network's uuid.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from controlplane.api import message, openapi, status
+from controlplane.api.call import Door
+from controlplane.api.request import from_action, from_params, from_query_string, read_json
+from controlplane.contract.base import Api, Query
+from controlplane.contract.registry import apis
+from controlplane.operations.engine import Engine
+from controlplane.workflows.world import World
+
+PREFIXES = ("/zstack/v1", "/v1")
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def create_app(world: World, engine: Engine[World], routers: Iterable[APIRouter] = ()) -> FastAPI:
+    """`routers` serve what is no API of the registry (image files, enrolment); they come first."""
+    app = FastAPI(title="Steppe", docs_url=None, redoc_url=None, openapi_url=None)
+    status.install(app)
+    for router in routers:
+        app.include_router(router)
+    door = Door(world, engine)
+    for prefix in PREFIXES:
+        app.router.routes.append(Mount(prefix, routes=_routes(door)))
+    app.router.routes.extend(message.routes(door))
+
+    async def healthz(_request: Request) -> Response:
+        await world.db.read(lambda _tx: None)
+        return JSONResponse({"status": "ok"})
+
+    app.router.routes.append(Route("/healthz", healthz, methods=["GET"]))
+    return app
+
+
+def _routes(door: Door) -> list[BaseRoute]:
+    grouped: dict[tuple[str, str], dict[str, type[Api]]] = {}
+    for name, api in apis.items():
+        for path in (api.route.path, *api.route.also):
+            grouped.setdefault((api.route.method, path), {})[api.route.action or name] = api
+    endpoints: dict[tuple[str, str], Endpoint] = {("GET", "/openapi.json"): _openapi}
+    endpoints |= {key: _endpoint(door, key[0], group) for key, group in grouped.items()}
+    for (method, path), group in grouped.items():
+        for api in group.values():
+            if issubclass(api, Query):
+                endpoints.setdefault((method, f"{path}/{{uuid}}"), _one(door, api))
+    endpoints[("GET", "/api-jobs/{jobUuid}")] = door.job
+    endpoints[("DELETE", "/api-jobs/{jobUuid}")] = door.cancel
+    ordered = sorted(endpoints.items(), key=lambda item: _order(item[0][1]))
+    return [Route(path, endpoint, methods=[method]) for (method, path), endpoint in ordered]
+
+
+def _order(path: str) -> list[tuple[bool, str]]:
+    return [("{" in segment, segment) for segment in path.split("/")]
+
+
+def _endpoint(door: Door, method: str, group: dict[str, type[Api]]) -> Endpoint:
+    if method == "PUT":
+
+        async def act(request: Request) -> Response:
+            api, raw = from_action(group, await read_json(request))
+            return await door.call(request, api, raw | request.path_params)
+
+        return act
+    if len(group) > 1:
+        raise ValueError(f"these APIs share one path and verb: {', '.join(group)}")
+    (api,) = group.values()
+    if method == "POST":
+
+        async def create(request: Request) -> Response:
+            return await door.call(request, api, from_params(api, await read_json(request)) | request.path_params)
+
+        return create
+
+    async def plain(request: Request) -> Response:
+        return await door.call(request, api, from_query_string(api, request) | request.path_params)
+
+    return plain
+
+
+def _one(door: Door, api: type[Query]) -> Endpoint:
+    """`GET /x/{uuid}`: a query for that uuid."""
+
+    async def one(request: Request) -> Response:
+        raw: dict[str, Any] = from_query_string(api, request)
+        condition = {"name": "uuid", "op": "=", "value": request.path_params["uuid"]}
+        return await door.call(request, api, raw | {"conditions": [condition, *raw.get("conditions", [])]})
+
+    return one
+
+
+async def _openapi(_request: Request) -> Response:
+    return JSONResponse(openapi.document())
+
+
+__all__ = ["create_app"]

@@ -1,0 +1,124 @@
+"""From an HTTP request to the raw parameters of an API: bodies, query strings, headers. Types are judged later."""
+
+import json
+import re
+import types
+from typing import Any, Union, get_args, get_origin
+
+from fastapi import Request
+
+from controlplane.api.status import BadRequest
+from controlplane.contract.base import Api, Query
+from controlplane.contract.condition import parse_condition
+from controlplane.contract.parse import suggestion
+
+MAX_BODY = 4 * 1024**2  # bytes
+_UUID = re.compile(r"[0-9a-f]{32}")
+_SIBLINGS = ("systemTags", "userTags")  # beside `params` or the action, or inside: both are in use
+Raw = dict[str, Any]
+
+
+async def read_json(request: Request) -> Raw:
+    """The body as an object ({} when empty); 413 over 4 MiB, 400 when it is none."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise BadRequest(f"the body is larger than {MAX_BODY // 1024**2} MiB", 413)
+    if not body:
+        return {}
+    try:
+        value = json.loads(bytes(body))
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"the body is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise BadRequest("the body is not a JSON object")
+    return value
+
+
+def from_params(api: type[Api], body: Raw) -> Raw:
+    """POST: `{"params": {…}, "systemTags": […]}`."""
+    if api.route.no_body:
+        return {}
+    return _inside(body, "params", {"params", *_SIBLINGS, "resourceUuid"})
+
+
+def from_action(actions: dict[str, type[Api]], body: Raw) -> tuple[type[Api], Raw]:
+    """PUT: `{"<action>": {…}, "systemTags": […]}`; 400 for an action that the path does not have."""
+    named = [key for key in body if key in actions]
+    if len(named) != 1:
+        given = next((key for key in body if key not in _SIBLINGS), None)
+        problem = "the body names two actions" if named else f"the body names no action of this path: {given}"
+        hint = suggestion(given, actions) if given else ""
+        raise BadRequest(f'{problem}{hint}; expected {{"<action>": {{…}}}} with one of {", ".join(sorted(actions))}')
+    return actions[named[0]], _inside(body, named[0], {named[0], *_SIBLINGS})
+
+
+def _inside(body: Raw, key: str, allowed: set[str]) -> Raw:
+    if extra := sorted(set(body) - allowed - {"sessionId", "session"}):
+        raise BadRequest(f'the body has the unknown member {extra[0]}; parameters belong into {{"{key}": {{…}}}}')
+    inner = body.get(key)
+    if inner is None:
+        inner = {}
+    if not isinstance(inner, dict):
+        raise BadRequest(f"the member {key} of the body is not an object")
+    return inner | {name: body[name] for name in allowed - {key} if body.get(name) is not None}
+
+
+def from_query_string(api: type[Api], request: Request) -> Raw:
+    """Lists by repetition or `name.0=`, maps as `name.<key>=`; for queries `q=`, `sort=` and `fields=a,b`."""
+    raw: Raw = {}
+    kinds = {(field.alias or name): _container(field.annotation) for name, field in api.model_fields.items()}
+    for key, value in request.query_params.multi_items():
+        name, _, part = key.partition(".")
+        if issubclass(api, Query) and key == "q":
+            raw.setdefault("conditions", []).append(parse_condition(value).wire())
+        elif issubclass(api, Query) and key == "sort":
+            raw["sortDirection"] = "desc" if value.startswith("-") else "asc"
+            raw["sortBy"] = value.lstrip("+- ")
+        elif issubclass(api, Query) and key == "fields":
+            raw.setdefault("fields", []).extend(word.strip() for word in value.split(",") if word.strip())
+        elif kinds.get(name) is list and (not part or part.isdecimal()):
+            raw.setdefault(name, []).append(value)
+        elif kinds.get(name) is dict and part:
+            raw.setdefault(name, {}).setdefault(part, []).append(value)
+        else:
+            raw[key] = value
+    return raw
+
+
+def _container(annotation: Any) -> type | None:
+    """list, dict or None, looking through `X | None`."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        return next((kind for inner in get_args(annotation) if (kind := _container(inner))), None)
+    origin = get_origin(annotation) or annotation
+    return origin if origin in (list, dict) else None
+
+
+def token(request: Request) -> str:
+    """The session of `Authorization: OAuth <session>`; "" without the header; 400 for another scheme."""
+    header = request.headers.get("authorization", "")
+    scheme, _, value = header.partition(" ")
+    if header and (scheme.lower() != "oauth" or not value.strip()):
+        raise BadRequest("the header Authorization is not of the form: OAuth <session uuid>", code="ID.1001")
+    return value.strip()
+
+
+def job_uuid(request: Request) -> str | None:
+    value = request.headers.get("x-job-uuid")
+    if value is not None and not _UUID.fullmatch(value):
+        raise BadRequest("the header X-Job-UUID is not a uuid of 32 lower-case hex digits")
+    return value
+
+
+def number(text: str | None, what: str, most: float) -> float | None:
+    """A number of seconds from a header or a query string, cut to `most`; 400 when it is none."""
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not value >= 0:
+        raise BadRequest(f"{what} is not a number of seconds: {text[:40]!r}")
+    return min(value, most)
