@@ -1,0 +1,82 @@
+"""Tags: a system tag is an instruction (`userdata::…`) and is checked; a user tag is a note and is not."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from controlplane.contract.base import Api, Date, Delete, Inventory, Query, Route, Uuid
+from controlplane.contract.registry import api
+
+_PACKAGE = "org.zstack.header.tag"
+ResourceType = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class TagInventory(Inventory):
+    uuid: str
+    resource_uuid: str
+    resource_type: str
+    tag: str
+    type: str
+    create_date: Date
+    last_op_date: Date
+
+
+class SystemTagInventory(TagInventory):
+    inherent: bool
+
+
+@api
+class CreateSystemTag(Api):
+    """Creating the same tag on the same resource again is a success and makes no second one."""
+
+    route = Route("POST", "/system-tags")
+    package = _PACKAGE
+    result = SystemTagInventory
+    resource_uuid: Uuid
+    resource_type: ResourceType
+    tag: str
+
+
+@api
+class UpdateSystemTag(Api):
+    route = Route("PUT", "/system-tags/{uuid}/actions", "updateSystemTag")
+    package = _PACKAGE
+    result = SystemTagInventory
+    references = {"uuid": "SystemTagVO"}
+    uuid: Uuid
+    tag: str
+
+
+@api
+class QuerySystemTag(Query):
+    route = Route("GET", "/system-tags")
+    package = _PACKAGE
+    result = SystemTagInventory
+    resource = "SystemTagVO"
+
+
+@api
+class CreateUserTag(Api):
+    route = Route("POST", "/user-tags")
+    package = _PACKAGE
+    result = TagInventory
+    resource_uuid: Uuid
+    resource_type: ResourceType
+    tag: Annotated[str, Field(min_length=1, max_length=65536)]
+
+
+@api
+class QueryUserTag(Query):
+    route = Route("GET", "/user-tags")
+    package = _PACKAGE
+    result = TagInventory
+    resource = "UserTagVO"
+
+
+@api
+class DeleteTag(Delete):
+    """User and system tags alike; inherent ones belong to the system and stay."""
+
+    route = Route("DELETE", "/tags/{uuid}")
+    package = _PACKAGE
+    uuid: Uuid

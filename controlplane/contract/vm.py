@@ -1,0 +1,197 @@
+"""A virtual machine, its NICs, and what one can do with it."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from controlplane.contract.base import (
+    Api,
+    Create,
+    Date,
+    Delete,
+    Description,
+    Inventory,
+    Name,
+    Named,
+    Query,
+    Route,
+    Update,
+    Uuid,
+    Wire,
+)
+from controlplane.contract.registry import api
+from controlplane.contract.volume import VolumeInventory
+
+_PACKAGE = "org.zstack.header.vm"
+Platform = Literal["Linux", "Windows", "Other", "Paravirtualization", "WindowsVirtio"]
+
+
+class VmNicInventory(Inventory):
+    uuid: str
+    vm_instance_uuid: str
+    l3_network_uuid: str
+    ip: str | None = None
+    mac: str
+    netmask: str | None = None
+    gateway: str | None = None
+    internal_name: str
+    device_id: int
+    create_date: Date
+    last_op_date: Date
+
+
+class VmInstanceInventory(Named):
+    zone_uuid: str
+    cluster_uuid: str | None = None
+    image_uuid: str | None = None
+    host_uuid: str | None = None
+    last_host_uuid: str | None = None
+    instance_offering_uuid: str | None = None
+    root_volume_uuid: str | None = None
+    platform: str
+    default_l3_network_uuid: str | None = None
+    type: str
+    hypervisor_type: str
+    memory_size: int
+    cpu_num: int
+    cpu_speed: int
+    allocator_strategy: str | None = None
+    state: str
+    internal_id: int
+    vm_nics: list[VmNicInventory] = []
+    all_volumes: list[VolumeInventory] = []
+
+
+class ConsoleAddressReply(Wire):
+    host_ip: str
+    port: int
+    protocol: str
+
+
+@api
+class CreateVmInstance(Create):
+    """A VM from an image (a template, or an ISO with `rootDiskOfferingUuid`); all of it or nothing.
+
+    Of `hostUuid`, `clusterUuid` and `zoneUuid` the narrowest decides. System tags: `userdata::`, `sshkey::`,
+    `hostname::<name>`, `staticIp::<L3 uuid>::<address>`.
+    """
+
+    route = Route("POST", "/vm-instances")
+    package = _PACKAGE
+    result = VmInstanceInventory
+    creates = "VmInstanceVO"
+    references = {
+        "instance_offering_uuid": "InstanceOfferingVO",
+        "image_uuid": "ImageVO",
+        "l3_network_uuids": "L3NetworkVO",
+        "root_disk_offering_uuid": "DiskOfferingVO",
+        "data_disk_offering_uuids": "DiskOfferingVO",
+        "zone_uuid": "ZoneVO",
+        "cluster_uuid": "ClusterVO",
+        "host_uuid": "HostVO",
+        "primary_storage_uuid_for_root_volume": "PrimaryStorageVO",
+    }
+    name: Name
+    instance_offering_uuid: Uuid
+    image_uuid: Uuid
+    l3_network_uuids: Annotated[list[Uuid], Field(min_length=1, max_length=24)]
+    type: Literal["UserVm", "ApplianceVm"] = "UserVm"
+    root_disk_offering_uuid: Uuid | None = None
+    data_disk_offering_uuids: list[Uuid] | None = None
+    zone_uuid: Uuid | None = None
+    cluster_uuid: Uuid | None = None
+    host_uuid: Uuid | None = None
+    primary_storage_uuid_for_root_volume: Uuid | None = None
+    description: Description | None = None
+    default_l3_network_uuid: Uuid | None = None
+    strategy: Literal["InstantStart", "CreateStopped"] = "InstantStart"
+
+
+@api
+class UpdateVmInstance(Update):
+    """Names and facts; nothing is started or stopped."""
+
+    route = Route("PUT", "/vm-instances/{uuid}/actions", "updateVmInstance")
+    package = _PACKAGE
+    result = VmInstanceInventory
+    references = {"uuid": "VmInstanceVO", "default_l3_network_uuid": "L3NetworkVO"}
+    default_l3_network_uuid: Uuid | None = None
+    platform: Platform | None = None
+
+
+class _OfVm(Api):
+    package = _PACKAGE
+    result: ClassVar[type[Wire] | None] = VmInstanceInventory
+    references = {"uuid": "VmInstanceVO"}
+    uuid: Uuid
+
+
+@api
+class StartVmInstance(_OfVm):
+    route = Route("PUT", "/vm-instances/{uuid}/actions", "startVmInstance")
+
+
+@api
+class StopVmInstance(_OfVm):
+    """`grace`: the guest is asked and, after a minute, forced; `cold`: the plug is pulled."""
+
+    route = Route("PUT", "/vm-instances/{uuid}/actions", "stopVmInstance")
+    type: Literal["grace", "cold"] = "grace"
+
+
+@api
+class RebootVmInstance(_OfVm):
+    route = Route("PUT", "/vm-instances/{uuid}/actions", "rebootVmInstance")
+
+
+@api
+class DestroyVmInstance(Delete):
+    """Its addresses return to the pool at once; it can be recovered until it is expunged."""
+
+    route = Route("DELETE", "/vm-instances/{uuid}")
+    package = _PACKAGE
+    uuid: Uuid
+
+
+@api
+class RecoverVmInstance(_OfVm):
+    """A recovered VM is stopped; its next start gives every NIC an address."""
+
+    route = Route("PUT", "/vm-instances/{uuid}/actions", "recoverVmInstance")
+
+
+@api
+class ExpungeVmInstance(Api):
+    """Its disks are deleted for good."""
+
+    route = Route("PUT", "/vm-instances/{uuid}/actions", "expungeVmInstance")
+    package = _PACKAGE
+    result_key = None
+    references = {"uuid": "VmInstanceVO"}
+    uuid: Uuid
+
+
+@api
+class GetVmConsoleAddress(_OfVm):
+    """The console of the domain as it runs now, whatever the global configuration says today."""
+
+    kind: ClassVar[Literal["query", "read", "change"]] = "read"
+    route = Route("GET", "/vm-instances/{uuid}/console-addresses")
+    result: ClassVar[type[Wire] | None] = ConsoleAddressReply
+    result_key = None
+
+
+@api
+class QueryVmInstance(Query):
+    route = Route("GET", "/vm-instances")
+    package = _PACKAGE
+    result = VmInstanceInventory
+    resource = "VmInstanceVO"
+
+
+@api
+class QueryVmNic(Query):
+    route = Route("GET", "/vm-instances/nics")
+    package = _PACKAGE
+    result = VmNicInventory
+    resource = "VmNicVO"
