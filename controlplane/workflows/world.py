@@ -12,6 +12,7 @@ from controlplane.operations.interface import Operation
 from controlplane.store.database import Database
 
 if TYPE_CHECKING:
+    from controlplane.agents.authority import Authority
     from controlplane.agents.client import HostClients
     from controlplane.workflows.network_sync import NetworkSync
 
@@ -24,6 +25,7 @@ class Settings:
     public_url: str  # where agents and clients reach this control plane, e.g. https://10.0.0.1:8443
     agent_port: int = 7070
     session_timeout: int = 7200
+    file_image_dirs: tuple[Path, ...] = ()  # below these AddImage may read file:// URLs
 
 
 @dataclass
@@ -34,6 +36,7 @@ class World:
     hosts: HostClients
     network: NetworkSync
     settings: Settings
+    authority: Authority | None = None  # None where hosts are joined in-process, without TLS
     extras: dict[str, Any] = field(default_factory=dict)
 
 
