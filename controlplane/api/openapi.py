@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from controlplane.contract.base import Api, Query, Wire
 from controlplane.contract.error import ErrorCode
+from controlplane.contract.parse import wire_name
 from controlplane.contract.registry import apis
 
 _REF = "#/components/schemas/{model}"
@@ -60,7 +61,7 @@ def _version() -> str:
 def _operation(api: type[Api], path: str, schema: Schema) -> Schema:
     properties: Schema = schema.get("properties", {})
     for secret in api.secrets:
-        properties[_alias(api, secret)] |= {"writeOnly": True, "format": "password"}
+        properties[wire_name(secret)] |= {"writeOnly": True, "format": "password"}
     in_path = [name for name in api.route.path_parameters if f"{{{name}}}" in path]
     parameters = [_parameter(name, "path", properties.get(name, {"type": "string"}), True) for name in in_path]
     operation: Schema = {"operationId": api.api_name(), "tags": [api.package.rsplit(".", 1)[-1]]}
@@ -85,10 +86,6 @@ def _operation(api: type[Api], path: str, schema: Schema) -> Schema:
         operation["parameters"] = parameters
     operation["responses"] = _responses(api)
     return operation
-
-
-def _alias(api: type[Api], field: str) -> str:
-    return api.model_fields[field].alias or field
 
 
 def _parameter(name: str, place: str, schema: Schema, required: bool = False) -> Schema:

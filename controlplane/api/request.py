@@ -2,15 +2,14 @@
 
 import json
 import re
-import types
-from typing import Any, Union, get_args, get_origin
+from typing import Any
 
 from fastapi import Request
 
 from controlplane.api.status import BadRequest
 from controlplane.contract.base import Api, Query
 from controlplane.contract.condition import parse_condition
-from controlplane.contract.parse import suggestion
+from controlplane.contract.parse import containers, suggestion
 
 MAX_BODY = 4 * 1024**2  # bytes
 _UUID = re.compile(r"[0-9a-f]{32}")
@@ -68,7 +67,7 @@ def _inside(body: Raw, key: str, allowed: set[str]) -> Raw:
 def from_query_string(api: type[Api], request: Request) -> Raw:
     """Lists by repetition or `name.0=`, maps as `name.<key>=`; for queries `q=`, `sort=` and `fields=a,b`."""
     raw: Raw = {}
-    kinds = {(field.alias or name): _container(field.annotation) for name, field in api.model_fields.items()}
+    kinds = containers(api)
     for key, value in request.query_params.multi_items():
         name, _, part = key.partition(".")
         if issubclass(api, Query) and key == "q":
@@ -85,14 +84,6 @@ def from_query_string(api: type[Api], request: Request) -> Raw:
         else:
             raw[key] = value
     return raw
-
-
-def _container(annotation: Any) -> type | None:
-    """list, dict or None, looking through `X | None`."""
-    if get_origin(annotation) in (Union, types.UnionType):
-        return next((kind for inner in get_args(annotation) if (kind := _container(inner))), None)
-    origin = get_origin(annotation) or annotation
-    return origin if origin in (list, dict) else None
 
 
 def token(request: Request) -> str:

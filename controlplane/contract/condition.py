@@ -8,6 +8,14 @@ from controlplane.contract.error import invalid
 _WIRE_OPERATORS = {"?=": "in", "!?=": "not in", "~=": "like", "!~=": "not like"}
 _COMPARISON = re.compile(r"\s*([\w.]+)\s*(!\?=|!~=|!=|>=|<=|~=|\?=|=|>|<)(.*)", re.DOTALL)
 _NULL = re.compile(r"\s*([\w.]+)\s+(is\s+null|(?:is\s+)?not\s+null)\s*")
+_TEXT_OPERATORS = {op: text for text, op in _WIRE_OPERATORS.items()}
+
+
+def condition_text(condition: Condition) -> str:
+    """The inverse of `parse_condition`."""
+    if condition.op in ("is null", "is not null"):
+        return f"{condition.name} {condition.op}"
+    return f"{condition.name}{_TEXT_OPERATORS.get(condition.op, condition.op)}{condition.value or ''}"
 
 
 def parse_condition(text: str) -> Condition:

@@ -5,8 +5,9 @@ be text, a null is as good as absent. Knows no transport: REST, JSON messages an
 """
 
 import difflib
+import types
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
@@ -21,8 +22,26 @@ _SHOWN = 120  # characters of an offending value
 _ENVELOPE = frozenset({"session", "sessionId", "timeout", "requestIp", "tagUuids"})
 
 
+def wire_name(field: str) -> str:
+    return to_camel(field)
+
+
 def wire_names(cls: type[Api]) -> list[str]:
-    return [field.alias or to_camel(name) for name, field in cls.model_fields.items()]
+    return [wire_name(field) for field in cls.model_fields]
+
+
+def containers(cls: type[Api]) -> dict[str, type | None]:
+    """Which parameters (as on the wire) are a list or a dict; None for the others."""
+    return {wire_name(name): _container(field.annotation) for name, field in cls.model_fields.items()}
+
+
+def _container(annotation: Any) -> type | None:
+    if get_origin(annotation) in (Union, types.UnionType):
+        return next((kind for inner in get_args(annotation) if (kind := _container(inner))), None)
+    if get_origin(annotation) is Annotated:
+        return _container(get_args(annotation)[0])
+    origin = get_origin(annotation) or annotation
+    return origin if origin in (list, dict) else None
 
 
 def parse(cls: type[M], raw: Mapping[str, Any], *, ignore_unknown: bool = False) -> M:
@@ -46,7 +65,7 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 def _field(error: ErrorDetails) -> str:
-    return to_camel(str(error["loc"][0])) if error["loc"] else ""
+    return wire_name(str(error["loc"][0])) if error["loc"] else ""
 
 
 def _problem(cls: type[Api], error: ErrorDetails) -> str:

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from controlplane.contract.base import Api, Create, Query
 from controlplane.contract.error import ApiError, invalid, not_found
+from controlplane.contract.parse import wire_name
 from controlplane.operations.engine import Engine
 from controlplane.services.registry import Caller, all_answers, all_checks
 from controlplane.store import query, rows
@@ -50,7 +51,7 @@ def references_exist(tx: Tx, message: Api) -> None:
         value = getattr(message, field)
         for uuid in [value] if isinstance(value, str) else value or ():
             if rows.get(tx, resource, uuid) is None:
-                wire = type(message).model_fields[field].alias or field
+                wire = wire_name(field)
                 raise not_found(f"field[{wire}] of {message.api_name()}: there is no {resource} {uuid}", wire)
 
 
@@ -63,4 +64,4 @@ def chosen_uuid_is_free(tx: Tx, message: Api) -> None:
 
 
 def _for_the_journal(message: Api) -> dict[str, Any]:
-    return message.wire() | {type(message).model_fields[name].alias or name: "" for name in message.secrets}
+    return message.wire() | {wire_name(name): "" for name in message.secrets}
