@@ -19,16 +19,6 @@ _PACKAGES = (
 )
 _OPTIONS = f"root=/dev/vda1 rw console=tty0 console=ttyS0,115200 net.ifnames=0 {kernel.FAST}"
 _ROOT_DISK_MODULES = ("virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod", "crc32c_generic")
-_MODULE_TREES = (
-    "crypto",
-    "drivers/block",
-    "drivers/char",
-    "drivers/net",
-    "drivers/scsi",
-    "drivers/virtio",
-    "fs",
-    "lib",
-)
 _MASKED = """
     apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer
     getty@tty1.service ldconfig.service kmod-static-nodes.service systemd-pstore.service systemd-timesyncd.service
@@ -71,7 +61,7 @@ output: {all: '| tee -a /var/log/cloud-init-output.log'}
 
 
 def _system(root: Path, work: Path) -> None:
-    excluded = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale", "info")]
+    excluded: list[str | Path] = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale", "info")]
     run(
         *(
             "mmdebstrap",
@@ -101,13 +91,12 @@ def _system(root: Path, work: Path) -> None:
 
 
 def _kernel(root: Path, work: Path) -> None:
-    """Kernel, the modules a virtual machine may want, and the small initial RAM disk."""
+    """Kernel, its modules, and the small initial RAM disk."""
     parts = work / "parts"
     packages.unpack((packages.cloud_kernel(), "busybox-static"), work / "debs", parts)
     guest_kernel = kernel.Kernel(parts)
     target = root / "lib/modules" / guest_kernel.release
-    for name in _MODULE_TREES:
-        shutil.copytree(guest_kernel.modules / "kernel" / name, target / "kernel" / name)
+    shutil.copytree(guest_kernel.modules / "kernel", target / "kernel")
     for name in ("modules.builtin", "modules.builtin.modinfo", "modules.order"):
         shutil.copy(guest_kernel.modules / name, target)
     run("depmod", "--basedir", root, guest_kernel.release)
