@@ -1,8 +1,9 @@
 """The one door to the database: readers side by side, one writer that commits for many (group commit).
 
-`write(fn)` runs `fn(tx)` in a writer thread, together with whatever else is waiting, in one transaction; each function
-has a savepoint, so one that raises is rolled back alone. The caller resumes after the commit. A function may run twice (a
-lost connection, a serialisation failure): it touches nothing but the database.
+`write(fn)` runs `fn(tx)` in a writer thread, together with whatever else is waiting, in one transaction; a function that
+raises is rolled back alone. The caller resumes after the commit. Write transactions follow one another, on SQLite by its
+nature and on PostgreSQL by an advisory lock, also between nodes: what a function reads is still true when it commits. A
+function may run twice (a neighbour raised, a connection broke): it touches nothing but the database.
 """
 
 import asyncio
@@ -20,12 +21,18 @@ from sqlalchemy.pool import QueuePool
 
 T = TypeVar("T")
 Tx = Connection
+Job = tuple[Callable[[Tx], Any], Future[Any]]
 _MAX_BATCH = 256
-_RETRIES = 8
+_PATIENCE = 15.0  # seconds for which a broken connection or a lock is tried again
+_IDLE = 3000  # milliseconds after which PostgreSQL ends the transaction of a frozen node
 
 
 class Closed(RuntimeError):
     """The database was closed, or this node was fenced: nothing more may be written."""
+
+
+class Unavailable(RuntimeError):
+    """The database did not answer for a while. It may or may not have stored what was to be written."""
 
 
 def engine_for(url: str) -> Engine:
@@ -47,12 +54,13 @@ def engine_for(url: str) -> Engine:
             connection.exec_driver_sql(f"BEGIN {mode}")
 
         return engine
-    options = "-c idle_in_transaction_session_timeout=5000 -c lock_timeout=5000"
+    options = f"-c idle_in_transaction_session_timeout={_IDLE} -c lock_timeout={2 * _IDLE} -c timezone=UTC"
+    keepalives = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
     return create_engine(
         url.replace("postgresql://", "postgresql+psycopg://", 1),
         pool_size=8,
         pool_pre_ping=True,
-        connect_args={"options": options, "connect_timeout": 5},
+        connect_args={"options": options, "connect_timeout": 5, **keepalives},
     )
 
 
@@ -64,13 +72,14 @@ class Database:
         self.engine = engine_for(url)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self.fence: Callable[[Tx], None] | None = None
-        self._queue: queue.SimpleQueue[tuple[Callable[[Tx], Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(4, "db-read")
         self._closed = False
         self._writer = threading.Thread(target=self._write_loop, name="db-write", daemon=True)
         self._writer.start()
 
     async def write(self, fn: Callable[[Tx], T]) -> T:
+        """What `fn` returned, after its commit; what it raised, when nothing of it was stored; or `Unavailable`."""
         if self._closed:
             raise Closed("the database is closed")
         future: Future[T] = Future()
@@ -78,12 +87,20 @@ class Database:
         return await asyncio.wrap_future(future)
 
     async def read(self, fn: Callable[[Tx], T]) -> T:
+        """`fn` sees one moment of the database, however many statements it runs."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_now, fn)
 
     def read_now(self, fn: Callable[[Tx], T]) -> T:
         """The same, on the calling thread (migrations, command line tools)."""
-        with self.engine.connect() as tx:
-            return fn(tx)
+        options: dict[str, Any] = {}
+        if not self.is_sqlite:
+            options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+
+        def attempt() -> T:
+            with self.engine.connect().execution_options(**options) as tx:
+                return fn(tx)
+
+        return _persist(attempt)
 
     def close(self) -> None:
         if not self._closed:
@@ -96,74 +113,130 @@ class Database:
     # -- the writer thread ---------------------------------------------------------------------------------------
 
     def _write_loop(self) -> None:
-        while True:
-            batch = self._next_batch()
-            if batch is None:
-                break
+        while batch := self._next_batch():
             try:
-                self._commit(batch)
+                for (_, future), (value, failure) in zip(batch, self._commit([fn for fn, _ in batch]), strict=True):
+                    future.set_exception(failure) if failure else future.set_result(value)
             except BaseException as error:
                 for _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
+                    future.set_exception(error)
         while not self._queue.empty():
-            item = self._queue.get()
-            if item:
-                item[1].set_exception(Closed("the database is closed"))
+            if (job := self._queue.get()) and job[1].set_running_or_notify_cancel():
+                job[1].set_exception(Closed("the database is closed"))
 
-    def _next_batch(self) -> list[tuple[Callable[[Tx], Any], Future[Any]]] | None:
-        batch: list[tuple[Callable[[Tx], Any], Future[Any]]] = []
-        item = self._queue.get()
-        while True:
-            if item is None:
-                if not batch:
-                    return None
-                self._queue.put(None)
+    def _next_batch(self) -> list[Job]:
+        """Whatever waits, at least one; empty when the database is closed."""
+        batch: list[Job] = []
+        while not batch or (len(batch) < _MAX_BATCH and not self._queue.empty()):
+            job = self._queue.get()
+            if job is None:
+                if batch:
+                    self._queue.put(None)
                 return batch
-            if item[1].set_running_or_notify_cancel():
-                batch.append(item)
-            if (len(batch) >= _MAX_BATCH or self._queue.empty()) and batch:
-                return batch
-            item = self._queue.get()
+            if job[1].set_running_or_notify_cancel():
+                batch.append(job)
+        return batch
 
-    def _commit(self, batch: list[tuple[Callable[[Tx], Any], Future[Any]]]) -> None:
-        for attempt in range(_RETRIES + 1):
-            outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
-            try:
-                with self.engine.connect().execution_options(steppe_write=True) as tx, tx.begin():
-                    if self.fence:
-                        self.fence(tx)
-                    for fn, future in batch:
-                        try:
-                            with tx.begin_nested():
-                                outcomes.append((future, fn(tx), None))
-                        except DBAPIError as error:
-                            if _retryable(error):
-                                raise
-                            outcomes.append((future, None, error))
-                        except Exception as error:
-                            outcomes.append((future, None, error))
-            except DBAPIError as error:
-                if not _retryable(error) or attempt == _RETRIES:
-                    raise
-                time.sleep(min(1.0, 0.02 * 2**attempt) * random.uniform(0.5, 1.0))  # noqa: S311
-                continue
-            for future, value, failure in outcomes:
-                if failure is None:
-                    future.set_result(value)
-                else:
-                    future.set_exception(failure)
-            return
+    def _commit(self, batch: list[Callable[[Tx], Any]]) -> list[tuple[Any, Exception | None]]:
+        """Each function's value or exception. First without savepoints; with them when one of several raises."""
+        doubtful = _Doubtful(self.engine)
+
+        def attempt(savepoints: bool) -> list[tuple[Any, Exception | None]]:
+            if doubtful.committed():
+                return doubtful.outcomes
+            with self.engine.connect().execution_options(steppe_write=True) as tx, tx.begin():
+                if not self.is_sqlite:
+                    doubtful.xid = _take_turn(tx)
+                if self.fence:
+                    self.fence(tx)
+                doubtful.outcomes = [_run(tx, fn, savepoints) for fn in batch]
+            return doubtful.outcomes
+
+        try:
+            return _persist(lambda: attempt(savepoints=False))
+        except _Raised as raised:
+            if len(batch) == 1:
+                return [(None, raised.error)]
+            return _persist(lambda: attempt(savepoints=True))
 
 
-def _retryable(error: DBAPIError) -> bool:
-    """A lost connection, or a conflict that the same work may win next time (PostgreSQL 40001, 40P01, 55P03)."""
+class _Raised(Exception):
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _run(tx: Tx, fn: Callable[[Tx], Any], savepoint: bool) -> tuple[Any, Exception | None]:
+    try:
+        if not savepoint:
+            return fn(tx), None
+        with tx.begin_nested():
+            return fn(tx), None
+    except Exception as error:
+        if isinstance(error, DBAPIError) and _passing(error):
+            raise
+        if not savepoint:
+            raise _Raised(error) from error
+        return None, error
+
+
+class _Doubtful:
+    """A transaction whose COMMIT was not answered: PostgreSQL still knows whether it took place."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.xid = ""
+        self.outcomes: list[tuple[Any, Exception | None]] = []
+
+    def committed(self) -> bool:
+        if not self.xid:
+            return False
+        with self._engine.connect() as tx:
+            while True:
+                status = tx.exec_driver_sql("SELECT pg_xact_status(%s::xid8)", (self.xid,)).scalar_one()
+                tx.rollback()
+                if status != "in progress":
+                    self.xid = ""
+                    return bool(status == "committed")
+                time.sleep(0.1)  # the server has not noticed yet; its idle time-out ends it
+
+
+def _take_turn(tx: Tx) -> str:
+    """One write transaction at a time in the whole cluster; returns the transaction's id."""
+    row = tx.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('steppe write')), pg_current_xact_id()::text").one()
+    return str(row[1])
+
+
+def _persist(attempt: Callable[[], T]) -> T:
+    """Try again while the fault is one that passes; `Unavailable` when it does not in time."""
+    end = time.monotonic() + _PATIENCE
+    pause = 0.02
+    while True:
+        try:
+            return attempt()
+        except DBAPIError as error:
+            if not _passing(error):
+                raise
+            if time.monotonic() > end:
+                raise Unavailable(f"the database does not answer: {type(error.orig).__name__}") from error
+        time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
+        pause = min(1.0, pause * 2)
+
+
+def _passing(error: DBAPIError) -> bool:
+    """A lost or refused connection, or a conflict that the same work may win next time.
+
+    PostgreSQL: 40001 and 40P01 (conflicts), 55P03 (lock time-out), 57P0x (shutting down, starting), 25P03 (idle time-out),
+    08xxx (connection), 53300 (too many connections), and no state at all when the server could not be reached."""
     state = getattr(error.orig, "sqlstate", None)
+    if state is None and type(error.orig).__module__.startswith("psycopg"):
+        return type(error.orig).__name__ in ("OperationalError", "ConnectionTimeout")
     return (
-        bool(error.connection_invalidated)
-        or state in {"40001", "40P01", "55P03", "57P01", "25P03"}
-        or ("database is locked" in str(error.orig))
+        error.connection_invalidated
+        or state in {"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "25P03", "53300"}
+        or str(state or "").startswith("08")
+        or "database is locked" in str(error.orig)
     )
 
 
-__all__ = ["Closed", "Database", "Tx", "engine_for"]
+__all__ = ["Closed", "Database", "Tx", "Unavailable", "engine_for"]

@@ -71,19 +71,18 @@ def insert(tx: Tx, resource_type: str, /, **values: Any) -> Row:
     return row
 
 
-def update(tx: Tx, resource_type: str, uuid: Any, /, **values: Any) -> int:
-    """Change one row by its key; `last_op_date` follows unless given. Returns 0 when there is no such row."""
-    return update_where(tx, resource_type, {_key(resource_type).name: uuid}, **values)
+def update(tx: Tx, resource_type: str, uuid: Any, /, **values: Any) -> Row | None:
+    """Change one row by its key; `last_op_date` follows unless given. Returns the row as it is now, None if absent."""
+    table = tables.table(resource_type)
+    statement = sql_update(table).where(_key(resource_type) == uuid).values(_changed(resource_type, values))
+    row = tx.execute(statement.returning(*table.c)).mappings().first()
+    return dict(row) if row else None
 
 
 def update_where(tx: Tx, resource_type: str, where: dict[str, Any], /, **values: Any) -> int:
     """Change all rows that meet the conditions; returns how many."""
-    for name in values:
-        _column(resource_type, name)
-    if "last_op_date" in tables.table(resource_type).c:
-        values.setdefault("last_op_date", tables.now())
-    statement = sql_update(tables.table(resource_type)).where(*_conditions(resource_type, where)).values(values)
-    return int(tx.execute(statement).rowcount)
+    statement = sql_update(tables.table(resource_type)).where(*_conditions(resource_type, where))
+    return int(tx.execute(statement.values(_changed(resource_type, values))).rowcount)
 
 
 def delete(tx: Tx, resource_type: str, uuid: Any) -> int:
@@ -111,6 +110,12 @@ def _column(resource_type: str, name: str) -> Column[Any]:
     if name not in table.c:
         raise KeyError(f"{resource_type} has no column {name!r}; it has {', '.join(table.c.keys())}")
     return table.c[name]
+
+
+def _changed(resource_type: str, values: Row) -> Row:
+    for name in values:
+        _column(resource_type, name)
+    return {"last_op_date": tables.now(), **values} if "last_op_date" in tables.table(resource_type).c else values
 
 
 def _conditions(resource_type: str, equals: dict[str, Any]) -> list[ColumnElement[bool]]:

@@ -360,6 +360,7 @@ _resource(
     _text("netmask", 64),
     _text("gateway", 64),
     _text("network_cidr", 64),
+    _size("lowest_free"),  # no address below this one is free
     index=("l3_network_uuid", "name"),
 )
 
@@ -372,7 +373,7 @@ _resource(
     _text("netmask", 64),
     _text("gateway", 64),
     _text("used_for", 64),
-    UniqueConstraint("l3_network_uuid", "ip"),
+    UniqueConstraint("l3_network_uuid", "ip_in_long"),
     index=("ip_range_uuid",),
 )
 
@@ -474,6 +475,16 @@ _resource(
     index=("vm_instance_uuid", "primary_storage_uuid", "root_image_uuid", "name", "account_uuid"),
 )
 
+Table("CounterVO", metadata, Column("name", String(64), primary_key=True), _size("value"))
+
+_resource(
+    "VolumeGarbageVO",  # files of expunged volumes, until their host has deleted them; uuid is the volume's
+    _uuid("primary_storage_uuid", null=False),
+    _uuid("host_uuid", null=False),
+    _text("path", 2048, null=False),
+    index=("host_uuid",),
+)
+
 # -- words and people ------------------------------------------------------------------------------------------------
 
 for _tag in ("SystemTagVO", "UserTagVO"):
@@ -514,6 +525,47 @@ _refs(
     _long_text("default_value"),
     _long_text("value"),
     UniqueConstraint("category", "name"),
+)
+
+# -- the engine's own ------------------------------------------------------------------------------------------------
+
+_resource(
+    "ManagementNodeVO",
+    _text("host_name"),
+    _size("generation"),
+    _size("expires"),  # end of the lease, milliseconds since 1970 by the database's clock
+)
+
+_refs(
+    "OperationVO",
+    _uuid("uuid", null=False),
+    _text("name", null=False),
+    _int("version"),
+    _long_text("arguments"),
+    _text("state", 16, null=False),
+    _text("queue"),
+    _int("queue_limit", default=1),
+    _uuid("owner"),  # the node that runs it, under that generation
+    _size("owner_generation"),
+    _bool("cancelled"),  # asked for; decided when `verdict` is set
+    _text("verdict", 16),
+    _long_text("started"),  # JSON list: the steps begun when the verdict fell
+    _long_text("result"),
+    _long_text("error"),
+    _long_text("stuck"),
+    UniqueConstraint("uuid"),
+    Index("ix_OperationVO_state_owner", "state", "owner"),
+    Index("ix_OperationVO_queue_state", "queue", "state"),
+)
+
+Table(
+    "OperationStepVO",
+    metadata,
+    Column("operation_uuid", String(32), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    _int("number"),
+    _long_text("output"),
+    _bool("undone"),
 )
 
 

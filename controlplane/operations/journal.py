@@ -1,0 +1,161 @@
+"""What the engine needs from durable storage: a Protocol, implemented by `controlplane/store/journal.py`.
+
+Each writing method is one transaction, returns after its commit and is fenced: it raises `Fenced` when this node has been
+deposed, or when the operation belongs to another node by now. `Unavailable` means: nothing is known to be stored, try
+again with `again=True` (the method then recognises its own earlier commit).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from controlplane.operations.interface import State
+
+Json = str  # text that holds JSON
+Transaction = Callable[[Any], Any]  # a function of the store's transaction
+
+
+class Fenced(Exception):
+    """This node has lost its lease, or this operation: whatever is running here must stop and write no more."""
+
+
+class Unavailable(Exception):
+    """The database does not answer for now."""
+
+
+class DuplicateOperation(Exception):
+    """An operation of that uuid exists and is another one (other name or arguments)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    done: int
+    total: int
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """`error` says why it failed; `stuck` why its undo does. Both are error codes on the wire (`{"code": …}`)."""
+
+    uuid: str
+    name: str
+    state: State
+    result: Any = None
+    error: dict[str, Any] | None = None
+    stuck: dict[str, Any] | None = None
+    progress: Progress | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ("done", "failed", "cancelled", "stuck")
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    uuid: str
+    name: str
+    version: int
+    arguments: Json
+    queue: str | None
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The committed decision to undo: how the operation ends, why, and which steps had been started."""
+
+    state: State
+    error: Json
+    started: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A finished step: its output, or its undo."""
+
+    output: Json
+    undone: bool = False
+
+
+@dataclass(slots=True)
+class Claimed:
+    """An operation that this node now owns, with all that is known of it. `cancelled`: asked for, not yet decided."""
+
+    uuid: str
+    name: str
+    version: int
+    arguments: Json
+    cancelled: bool = False
+    verdict: Verdict | None = None
+    log: dict[str, Logged] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What a look around found: own operations to cancel; whether there is something to claim or a dead node."""
+
+    cancelled: list[str]
+    work: bool
+
+
+Kind = tuple[str, int]  # (name, version) of a workflow
+
+
+class Journal(Protocol):
+    async def join(self, node: str, lease: float, *, again: bool) -> int:
+        """Take the node's place under a new generation, which is returned; what it owned before is free to be claimed.
+
+        `again`, after being deposed: raises `Fenced` while another process holds the lease under this node's id."""
+
+    async def leave(self) -> None:
+        """Give everything back, so that others need not wait for the lease to end."""
+
+    async def renew(self) -> int:
+        """Prolong the lease; returns the epoch: the newest generation of any node, which hosts go by."""
+
+    async def look(self, kinds: list[Kind]) -> Signs: ...
+
+    async def claim(self, kinds: list[Kind], room: int) -> list[Claimed]:
+        """Depose nodes whose lease has ended and take up to `room` operations that nobody works on."""
+
+    async def ours(self) -> list[str]:
+        """Begun operations that this node owns."""
+
+    async def put_back(self, uuids: list[str]) -> None:
+        """Give up those of them that it still owns, so that they are claimed again."""
+
+    async def submit(self, new: Submission, room: bool, within: Transaction | None) -> bool:
+        """Store it unless it is there already; True when it is ours to run now. Raises `DuplicateOperation`."""
+
+    async def checkpoint(self, uuid: str, number: int, name: str, output: Json, *, again: bool) -> None: ...
+
+    async def transact(self, uuid: str, number: int, name: str, do: Transaction, *, again: bool) -> Json:
+        """`do(tx)` and its checkpoint in one transaction; returns what `do` returned, as JSON."""
+
+    async def decide(self, uuid: str, verdict: Verdict) -> None: ...
+
+    async def undone(self, uuid: str, number: int, name: str) -> None: ...
+
+    async def undo_transact(self, uuid: str, name: str, undo: Transaction) -> None:
+        """Run `undo(tx)` and note it, in one transaction, if the step was committed and is not undone yet."""
+
+    async def finish(
+        self, uuid: str, state: State, result: Json | None, stuck: Json | None, kinds: list[Kind], room: bool
+    ) -> Claimed | None:
+        """Store the end; returns the next operation of the same queue, when this node may run it now."""
+
+    async def get(self, uuid: str) -> Status | None: ...
+
+    async def cancel(self, uuid: str) -> Status | None:
+        """Ask for it (a queued operation ends at once)."""
+
+    async def list_stuck(self, kinds: list[Kind]) -> list[Status]:
+        """Those whose undo keeps failing, and those that no longer have a workflow here."""
+
+    async def retry_undo(self, uuid: str) -> bool: ...
+
+    async def give_up(self, uuid: str) -> bool: ...
+
+    async def prune(self, older_than: float) -> int:
+        """Forget operations that ended more than so many seconds ago (stuck ones stay); returns how many."""
