@@ -1,0 +1,28 @@
+"""The resources, one module each; `ALL` is what the provider offers."""
+
+from provider.resources.base import Table
+from provider.resources.cluster import Cluster
+from provider.resources.disk_offering import DiskOffering
+from provider.resources.host import Host
+from provider.resources.image import Image
+from provider.resources.image_store import ImageStore
+from provider.resources.instance_offering import InstanceOffering
+from provider.resources.l2_network import L2Network
+from provider.resources.local_storage import LocalStorage
+from provider.resources.network import Network
+from provider.resources.vm import Vm
+from provider.resources.zone import Zone
+
+ALL: tuple[Table, ...] = (
+    Zone(),
+    Cluster(),
+    Host(),
+    LocalStorage(),
+    ImageStore(),
+    Image(),
+    InstanceOffering(),
+    DiskOffering(),
+    L2Network(),
+    Network(),
+    Vm(),
+)

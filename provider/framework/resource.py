@@ -1,0 +1,79 @@
+"""What a resource, a data source and a provider are, seen from the protocol's side.
+
+Methods get plain Python and raise `Refused` (or any exception that the provider's `explain` knows) to say no.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from provider.framework.diagnostics import Diagnostics
+from provider.framework.plan import Object, Plan
+from provider.framework.schema import Schema
+from provider.framework.types import Value
+
+
+@dataclass
+class Context:
+    """What a call may use besides its arguments. `stop` is set when the user pressed Ctrl-C."""
+
+    client: Any
+    stop: threading.Event
+    private: dict[str, Value] = field(default_factory=dict)
+    diagnostics: Diagnostics = field(default_factory=Diagnostics)
+    config: Object = field(default_factory=dict)  # as written: the only place of write-only values
+
+
+class Resource:
+    """Base of all resources; `state` and `planned` are objects by the schema."""
+
+    type_name: str
+    schema: Schema
+
+    def modify_plan(self, plan: Plan) -> None:
+        """Refine a create or an update; not called for a destroy."""
+
+    def create(self, context: Context, planned: Object) -> Object:
+        """Make it and return its state. On failure nothing is left, or `Partial` says what is."""
+        raise NotImplementedError
+
+    def read(self, context: Context, state: Object) -> Object | None:
+        """What is now; None when it is gone. Values as the user wrote them stay, where they still mean the same."""
+        raise NotImplementedError
+
+    def update(self, context: Context, prior: Object, planned: Object) -> Object:
+        raise NotImplementedError
+
+    def delete(self, context: Context, state: Object) -> None:
+        """Remove it; being absent already is a success."""
+        raise NotImplementedError
+
+    def import_state(self, context: Context, identifier: str) -> Object:
+        """The state of an existing resource, whole."""
+        raise NotImplementedError
+
+
+class DataSource(Protocol):
+    type_name: str
+
+    @property
+    def schema(self) -> Schema: ...
+
+    def read(self, context: Context, config: Object) -> Object: ...
+
+
+class Provider(Protocol):
+    """`configure` returns what `Context.client` will be; it runs before any resource call that has a client."""
+
+    schema: Schema
+    resources: Sequence[Resource]
+    data_sources: Sequence[DataSource]
+
+    def configure(self, config: Object, stop: threading.Event, diagnostics: Diagnostics) -> Any: ...
+
+    def release(self, client: Any) -> None:
+        """The client is not needed any more."""
+
+    def explain(self, error: Exception, schema: Schema) -> Diagnostics | None:
+        """Diagnostics for an exception that the provider knows; None for a surprise."""

@@ -1,0 +1,237 @@
+"""A resource as a table: which attributes the creating and the updating API take, and which links it keeps.
+
+The attribute `cluster_uuid` is the field `clusterUuid`, unless `names` says otherwise. Reading keeps what the user wrote
+where the control plane says the same in other words, so that the next plan is empty.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from provider.client.control_plane import ControlPlane, Inventory, new_uuid
+from provider.client.errors import wire_name
+from provider.framework import validate
+from provider.framework.diagnostics import Partial, Refused
+from provider.framework.plan import Object, Plan
+from provider.framework.resource import Context, Resource
+from provider.framework.schema import Attr, Nested, computed, optional, required
+from provider.framework.types import STRING, UNKNOWN, Value, set_of, wholly_known
+
+DEFAULT_TIMEOUT = "10m"
+
+
+def identity(noun: str) -> dict[str, Attr]:
+    """The attributes that every resource has."""
+    return {
+        "uuid": computed(STRING, f"UUID of the {noun}: 32 hexadecimal digits. Use it to import."),
+        "name": required(STRING, f"Name of the {noun}, 1 to 255 characters.", validators=(validate.length(1, 255),)),
+        "description": optional(STRING, "Any text, at most 2048 characters.", validators=(validate.length(0, 2048),)),
+    }
+
+
+def timeouts(**defaults: str) -> dict[str, Attr]:
+    """How long each kind of change may take; then it is cancelled and undone. E.g. `timeouts(create="1h")`."""
+    limits = {"create": DEFAULT_TIMEOUT, "update": DEFAULT_TIMEOUT, "delete": DEFAULT_TIMEOUT} | defaults
+    members = {
+        kind: optional(STRING, f"E.g. `90s` or `1h30m`; {limit} when left out.", validators=(validate.duration,))
+        for kind, limit in limits.items()
+    }
+    return {"timeouts": optional(Nested("single", members), "How long a change may take before it is cancelled.")}
+
+
+def reference(noun: str, attribute: str = "", **rest: Any) -> Attr:
+    """A required uuid of another resource; a change of it needs a new resource."""
+    return required(
+        STRING, attribute or f"UUID of the {noun}.", validators=(validate.uuid,), **({"replace": True} | rest)
+    )
+
+
+def references(noun: str, description: str) -> Attr:
+    """A set of uuids, changed in place."""
+    return optional(set_of(STRING), description or f"UUIDs of {noun}.", validators=(validate.each(validate.uuid),))
+
+
+@dataclass(frozen=True)
+class Links:
+    """A set attribute kept by attaching and detaching: `path` has `{uuid}` (ours) and `{target}`."""
+
+    attribute: str
+    field: str  # of the inventory: the list of attached uuids
+    path: str
+    attach: str  # API names, for messages
+    detach: str
+
+
+class Table(Resource):
+    """The generic resource. Subclasses state the class attributes and override what is special."""
+
+    collection: ClassVar[str]  # "zones"
+    create_api: ClassVar[tuple[str, str]]  # API name and path
+    update_action: ClassVar[str]  # "updateZone"
+    delete_api: ClassVar[str]  # "DeleteZone"
+    creates_with: ClassVar[tuple[str, ...]] = ()  # attributes besides name and description
+    updates: ClassVar[tuple[str, ...]] = ()  # likewise
+    names: ClassVar[dict[str, str]] = {}  # attribute → field, where it is not its camelCase
+    constants: ClassVar[dict[str, Any]] = {}  # parameters that every create sends
+    links: ClassVar[tuple[Links, ...]] = ()
+    limits: ClassVar[dict[str, str]] = {}  # default time-outs that differ from DEFAULT_TIMEOUT
+
+    # Plan.
+
+    def modify_plan(self, plan: Plan) -> None:
+        if plan.prior is None:
+            # Chosen once per plan: an apply that is repeated after a crash finds its own job instead of making another.
+            plan.private.setdefault("job", new_uuid())
+            plan.private.setdefault("resource", new_uuid())
+
+    # Changes.
+
+    def create(self, context: Context, planned: Object) -> Object:
+        uuid = self.make(context, planned)
+        try:
+            for links in self.links:
+                self._relink(context, links, uuid, [], planned)
+        except Exception as error:
+            self._undo_create(context, uuid, planned, error)
+        return self._present(context, uuid, planned)
+
+    def make(self, context: Context, planned: Object) -> str:
+        """The creating call; the uuid of what exists now."""
+        client: ControlPlane = context.client
+        call, path = self.create_endpoint(planned)
+        parameters = {self.field(name): planned[name] for name in ("name", "description", *self.creates_with)}
+        parameters |= {
+            "resourceUuid": context.private.get("resource"),
+            **self.constants,
+            **self.parameters(context, planned),
+        }
+        inventory = client.create(
+            call,
+            path,
+            parameters,
+            job=context.private.get("job"),
+            tags=self.tags(planned),
+            timeout=self.limit("create", planned),
+        )
+        return str(inventory.get("uuid") or context.private["resource"])
+
+    def create_endpoint(self, planned: Object) -> tuple[str, str]:
+        return self.create_api
+
+    def parameters(self, context: Context, planned: Object) -> dict[str, Any]:
+        """Parameters of the create that are not plain attributes."""
+        return {}
+
+    def tags(self, planned: Object) -> list[str]:
+        return []
+
+    def update(self, context: Context, prior: Object, planned: Object) -> Object:
+        uuid = prior["uuid"]
+        try:
+            changed = [name for name in ("name", "description", *self.updates) if planned[name] != prior[name]]
+            if changed:
+                # What the user no longer states is emptied; a text that is left out would stay.
+                parameters = {self.field(name): "" if planned[name] is None else planned[name] for name in changed}
+                limit = self.limit("update", planned)
+                context.client.action(f"/{self.collection}/{uuid}", self.update_action, parameters, timeout=limit)
+            for links in self.links:
+                self._relink(context, links, uuid, prior[links.attribute] or [], planned)
+            self.update_more(context, prior, planned)
+        except Exception as error:
+            # Some of it may have happened: the state is what the control plane says now.
+            raise Partial(error, self.read(context, prior) or prior) from error
+        return self._present(context, uuid, planned)
+
+    def update_more(self, context: Context, prior: Object, planned: Object) -> None:
+        """Changes that are neither fields of the updating API nor links."""
+
+    def delete(self, context: Context, state: Object) -> None:
+        client: ControlPlane = context.client
+        if client.find(self.collection, state["uuid"]) is None:
+            return
+        for links in self.links:
+            self._relink(context, links, state["uuid"], state[links.attribute] or [], state | {links.attribute: []})
+        client.delete(self.delete_api, f"/{self.collection}/{state['uuid']}", timeout=self.limit("delete", state))
+
+    def _relink(self, context: Context, links: Links, uuid: str, before: list[str], planned: Object) -> None:
+        client: ControlPlane = context.client
+        wished = planned[links.attribute] or []
+        kind = "delete" if not wished else "update"
+        for target in [one for one in before if one not in wished]:
+            path = links.path.format(uuid=uuid, target=target)
+            client.delete(links.detach, f"/{path}", timeout=self.limit(kind, planned))
+        for target in [one for one in wished if one not in before]:
+            path = links.path.format(uuid=uuid, target=target)
+            client.create(links.attach, f"/{path}", {}, timeout=self.limit("update", planned))
+
+    def _undo_create(self, context: Context, uuid: str, planned: Object, error: Exception) -> None:
+        """Leave nothing behind when a later part of a create failed; else keep what is there in the state."""
+        state = self._present(context, uuid, planned)
+        try:
+            self.delete(context, state)
+        except Exception:
+            raise Partial(error, state) from error
+        raise error
+
+    # Reading.
+
+    def read(self, context: Context, state: Object) -> Object | None:
+        inventory = context.client.find(self.collection, state["uuid"])
+        if inventory is None or self.gone(inventory):
+            return None
+        return self.merge(context, inventory, state)
+
+    def gone(self, inventory: Inventory) -> bool:
+        """Whether an inventory that is still listed counts as absent."""
+        return False
+
+    def _present(self, context: Context, uuid: str, planned: Object) -> Object:
+        """The state after a change: what was planned, with what only the control plane knows."""
+        wished = {name: None if value is UNKNOWN else value for name, value in planned.items()}
+        state = self.read(context, wished | {"uuid": uuid})
+        if state is None:
+            raise Refused(f"The {self.type_name} {uuid} disappeared", "It was removed by somebody else meanwhile.")
+        # Terraform holds us to what was planned; what turned out otherwise shows in the next refresh.
+        return state | {name: value for name, value in planned.items() if wholly_known(value)}
+
+    def merge(self, context: Context, inventory: Inventory, state: Object) -> Object:
+        """`inventory` as attributes; `state` is what was known or planned."""
+        merged = dict(state)
+        for name, attribute in self.schema.attributes.items():
+            if name == "timeouts" or attribute.write_only:
+                continue
+            field = next((links.field for links in self.links if links.attribute == name), self.field(name))
+            if field in inventory or name in ("description", "uuid") or attribute.computed:
+                merged[name] = same_or(state.get(name), inventory.get(field))
+        return merged
+
+    def import_state(self, context: Context, identifier: str) -> Object:
+        complaint = validate.uuid(identifier)
+        if complaint:
+            raise Refused("Cannot import", f"The id to import {self.type_name} by is its uuid. {complaint}")
+        empty: Object = dict.fromkeys(self.schema.attributes) | self.imported_defaults()
+        state = self.read(context, empty | {"uuid": identifier})
+        if state is None:
+            raise Refused("Cannot import", f"There is no {self.type_name} with the uuid {identifier}.")
+        return state
+
+    def imported_defaults(self) -> Object:
+        return {name: one.default for name, one in self.schema.attributes.items() if one.default is not None}
+
+    # Small print.
+
+    def field(self, attribute: str) -> str:
+        return self.names.get(attribute) or wire_name(attribute)
+
+    def limit(self, kind: str, state: Object) -> float:
+        """Seconds that a change may take."""
+        written = (state.get("timeouts") or {}).get(kind)
+        return validate.seconds(written or self.limits.get(kind, DEFAULT_TIMEOUT))
+
+
+def same_or(written: Value, actual: Value) -> Value:
+    """`written` when `actual` means the same: nothing may be said as null, "" or an empty collection."""
+    if not written and not actual and not isinstance(actual, (bool, int)):
+        return written
+    if isinstance(written, list) and isinstance(actual, list) and sorted(map(str, written)) == sorted(map(str, actual)):
+        return written
+    return actual

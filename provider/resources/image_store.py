@@ -1,0 +1,47 @@
+"""steppe_image_store: where the control plane keeps images."""
+
+from provider.framework import validate
+from provider.framework.schema import Schema, computed, optional, required
+from provider.framework.types import STRING
+from provider.resources.base import Links, Table, identity, references, timeouts
+
+
+class ImageStore(Table):
+    type_name = "steppe_image_store"
+    collection = "backup-storage"
+    create_api = ("AddSftpBackupStorage", "/backup-storage/sftp")
+    update_action = "updateBackupStorage"
+    delete_api = "DeleteBackupStorage"
+    creates_with = ("url", "hostname")
+    links = (
+        Links(
+            "zone_uuids",
+            "attachedZoneUuids",
+            "zones/{target}/backup-storage/{uuid}",
+            "AttachBackupStorageToZone",
+            "DetachBackupStorageFromZone",
+        ),
+    )
+    schema = Schema(
+        identity("image store")
+        | {
+            "url": required(
+                STRING,
+                "Directory below the control plane's image directory, e.g. `/images`.",
+                replace=True,
+                validators=(validate.length(1, 2048),),
+            ),
+            "hostname": optional(
+                STRING,
+                "Name of the machine that keeps the images, shown as given.",
+                replace=True,
+                default="localhost",
+                validators=(validate.length(1, 255),),
+            ),
+            "zone_uuids": references("", "UUIDs of the zones whose hosts may fetch images from the store."),
+            "state": computed(STRING, "`Enabled` or `Disabled`."),
+            "status": computed(STRING, "`Connected` when the directory is usable."),
+        }
+        | timeouts(),
+        "An image store: the control plane keeps images there and serves them to the hosts.",
+    )

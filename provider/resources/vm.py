@@ -1,0 +1,247 @@
+"""steppe_vm: a virtual machine.
+
+User data, keys, host name and static addresses are system tags of the VM at the control plane. `host_uuid` is a wish,
+`running_host_uuid` the fact. A destroyed VM that could still be recovered counts as gone.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from provider.client.control_plane import ControlPlane, Inventory
+from provider.framework import validate
+from provider.framework.diagnostics import Path
+from provider.framework.plan import Object, Plan
+from provider.framework.resource import Context
+from provider.framework.schema import Attr, Nested, Schema, computed, optional, required
+from provider.framework.types import BOOL, NUMBER, STRING, UNKNOWN, Value, list_of, set_of
+from provider.resources.base import Table, identity, reference, timeouts
+from provider.resources.vm_tags import VmTags, user_data_size
+
+POWER_OF_STATE = {"Running": "running", "Stopped": "stopped"}
+GONE = frozenset({"Destroyed", "Destroying", "Expunging", "Expunged"})
+INTERFACE = Nested(
+    "list",
+    {
+        "network_uuid": required(STRING, "UUID of the network (L3).", validators=(validate.uuid,)),
+        "static_ip": optional(
+            STRING, "Address that the VM shall have; otherwise a free one.", validators=(validate.ipv4,)
+        ),
+    },
+)
+NIC = Nested(
+    "list",
+    {
+        "uuid": computed(STRING, "UUID of the NIC."),
+        "network_uuid": computed(STRING, "UUID of the network (L3)."),
+        "ip": computed(STRING, "IPv4 address."),
+        "mac": computed(STRING, "MAC address."),
+        "netmask": computed(STRING, "Netmask of the network."),
+        "gateway": computed(STRING, "Router of the network."),
+        "device_id": computed(NUMBER, "Position, from 0."),
+    },
+)
+HOSTNAME = validate.matches(
+    r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*",
+    "a host name: letters, digits and hyphens, at most 63 characters in a label",
+)
+
+
+def _networks_agree(config: dict[str, Value]) -> Iterator[tuple[Path, str]]:
+    uuids, interfaces, default = (
+        config.get(n) for n in ("network_uuids", "network_interfaces", "default_network_uuid")
+    )
+    if (uuids is None) == (interfaces is None):
+        yield ("network_uuids",), "Exactly one of network_uuids and network_interfaces says where the VM is attached."
+        return
+    networks = uuids if uuids is not None else _networks(interfaces)
+    if not isinstance(networks, list) or UNKNOWN in networks:
+        return
+    if len(networks) > 1 and default is None:
+        yield (
+            ("default_network_uuid",),
+            "A VM with several networks needs default_network_uuid: it gives router and DNS.",
+        )
+    if isinstance(default, str) and default not in networks:
+        yield ("default_network_uuid",), f"{default} is none of the VM's networks."
+
+
+def _networks(interfaces: Value) -> Value:
+    if not isinstance(interfaces, list):
+        return interfaces
+    return [one["network_uuid"] if isinstance(one, dict) else UNKNOWN for one in interfaces]
+
+
+def _wish(noun: str) -> Attr:
+    """A placement wish. Left out, it stays what it was: taking a wish back moves nothing."""
+    return optional(
+        STRING,
+        f"UUID of the {noun} in which to place the VM; the narrowest wish decides. Null when there is no wish.",
+        computed=True,
+        keep=True,
+        replace=noun != "host",
+        validators=(validate.uuid,),
+    )
+
+
+class Vm(Table):
+    type_name = "steppe_vm"
+    collection = "vm-instances"
+    create_api = ("CreateVmInstance", "/vm-instances")
+    update_action = "updateVmInstance"
+    delete_api = "DestroyVmInstance"
+    creates_with = (
+        "image_uuid", "instance_offering_uuid", "root_disk_offering_uuid", "default_network_uuid",
+        "zone_uuid", "cluster_uuid", "host_uuid",
+    )  # fmt: skip
+    updates = ("default_network_uuid",)
+    names = {"default_network_uuid": "defaultL3NetworkUuid", "running_host_uuid": "hostUuid"}
+    limits = {"create": "30m"}
+    schema = Schema(
+        identity("VM")
+        | {
+            "image_uuid": reference("", "UUID of the image to boot: a root volume template or an ISO."),
+            "instance_offering_uuid": reference("", "UUID of the instance offering: CPUs and memory."),
+            "root_disk_offering_uuid": optional(
+                STRING, "UUID of the disk offering of the root disk; an ISO needs one.", replace=True,
+                validators=(validate.uuid,),
+            ),
+            "network_uuids": optional(
+                list_of(STRING), "UUIDs of the networks (L3) to attach, in the order of the NICs.",
+                computed=True, keep=True, replace=True,
+                validators=(validate.filled, validate.each(validate.uuid), validate.distinct),
+            ),
+            "network_interfaces": optional(
+                INTERFACE, "The networks to attach, with wished addresses. Instead of `network_uuids`.",
+                computed=True, keep=True, replace=True, validators=(validate.filled,),
+            ),
+            "default_network_uuid": optional(
+                STRING, "UUID of the network that gives router, DNS and host name; needed with several networks.",
+                computed=True, keep=True, validators=(validate.uuid,),
+            ),
+            "zone_uuid": _wish("zone"),
+            "cluster_uuid": _wish("cluster"),
+            "host_uuid": _wish("host"),
+            "running_host_uuid": computed(STRING, "UUID of the host on which it runs; null while it is stopped."),
+            "user_data": optional(
+                STRING, "User data for cloud-init, as plain text: multi-line YAML, a script, or base64. A change is "
+                "stored in place; the guest reads it when cloud-init runs again.", validators=(user_data_size,),
+            ),
+            "ssh_keys": optional(
+                list_of(STRING), "SSH public keys for the guest's default user.",
+                validators=(validate.each(validate.length(1, 16384)), validate.distinct),
+            ),
+            "hostname": optional(STRING, "Host name that DHCP and metadata give to the guest.", validators=(HOSTNAME,)),
+            "system_tags": optional(
+                set_of(STRING), "Further system tags, e.g. `some::thing`; userdata, sshkey, hostname and staticIp have "
+                "attributes of their own.",
+                validators=(validate.each(validate.matches(r"(?!(userdata|sshkey|hostname|staticIp)::)[A-Za-z]\w*(::.*)?",
+                "a system tag without an attribute of its own")),),
+            ),
+            "power_state": optional(
+                STRING, "`running` or `stopped`.", default="running", validators=(validate.one_of("running", "stopped"),)
+            ),
+            "expunge": optional(
+                BOOL, "Whether destroying deletes the disks for good; else the VM can be recovered for a while.",
+                default=True,
+            ),
+            "state": computed(STRING, "`Running`, `Stopped`, … as the control plane says."),
+            "ip": computed(STRING, "Address on the default network."),
+            "mac": computed(STRING, "MAC address on the default network."),
+            "nics": computed(NIC, "All NICs, in their order."),
+            "root_volume_uuid": computed(STRING, "UUID of the root volume."),
+            "cpu_num": computed(NUMBER, "Number of virtual CPUs."),
+            "memory_size": computed(NUMBER, "Memory, in bytes."),
+        }
+        | timeouts(create="30m"),
+        "A virtual machine. Creating returns when it runs (or is stopped, as wished) and its address is known.",
+        rules=(_networks_agree,),
+    )  # fmt: skip
+
+    def modify_plan(self, plan: Plan) -> None:
+        super().modify_plan(plan)
+        config, planned, prior = plan.config, plan.planned, plan.prior
+        if config["network_uuids"] is not None and config["network_interfaces"] is None:
+            networks = config["network_uuids"]
+            planned["network_interfaces"] = (
+                UNKNOWN if networks is UNKNOWN else [{"network_uuid": one, "static_ip": None} for one in networks]
+            )
+        elif config["network_interfaces"] is not None:
+            planned["network_uuids"] = _networks(planned["network_interfaces"])
+        if prior is None:
+            for wish in ("zone_uuid", "cluster_uuid", "host_uuid"):
+                if config[wish] is None:
+                    planned[wish] = None
+            return
+        host = planned["host_uuid"]
+        if plan.changes("host_uuid") and host is not None and host != prior["running_host_uuid"]:
+            plan.replace.append(("host_uuid",))
+        if plan.changes("power_state"):
+            planned["state"] = planned["running_host_uuid"] = UNKNOWN
+
+    def parameters(self, context: Context, planned: Object) -> dict[str, Any]:
+        stopped = planned["power_state"] == "stopped"
+        # A computed default network is the control plane's choice.
+        default = planned["default_network_uuid"]
+        return {
+            "l3NetworkUuids": planned["network_uuids"],
+            "strategy": "CreateStopped" if stopped else "InstantStart",
+            "defaultL3NetworkUuid": None if default is UNKNOWN else default,
+        }
+
+    def tags(self, planned: Object) -> list[str]:
+        return VmTags.wished(planned)
+
+    def update_more(self, context: Context, prior: Object, planned: Object) -> None:
+        VmTags.bring(context.client, prior["uuid"], planned, self.limit("update", planned))
+        if planned["power_state"] != prior["power_state"]:
+            action = "startVmInstance" if planned["power_state"] == "running" else "stopVmInstance"
+            limit = self.limit("update", planned)
+            context.client.action(f"/vm-instances/{prior['uuid']}", action, {}, timeout=limit)
+
+    def delete(self, context: Context, state: Object) -> None:
+        client: ControlPlane = context.client
+        path = f"/vm-instances/{state['uuid']}"
+        inventory = client.find(self.collection, state["uuid"])
+        limit = self.limit("delete", state)
+        if inventory is None:
+            return
+        if not self.gone(inventory):
+            client.delete(self.delete_api, path, timeout=limit)
+        if state["expunge"] is not False and client.find(self.collection, state["uuid"]) is not None:
+            client.action(path, "expungeVmInstance", {}, timeout=limit)
+
+    def gone(self, inventory: Inventory) -> bool:
+        return inventory.get("state") in GONE
+
+    def merge(self, context: Context, inventory: Inventory, state: Object) -> Object:
+        merged = super().merge(context, inventory, state)
+        merged |= VmTags.of(context.client, state["uuid"]).merged(state)
+        # Wishes stay wishes: the inventory's words of the same name are facts.
+        merged |= {wish: state.get(wish) for wish in ("zone_uuid", "cluster_uuid", "host_uuid")}
+        nics = sorted(inventory.get("vmNics", []), key=lambda nic: nic.get("deviceId", 0))
+        merged["nics"] = [_nic(nic) for nic in nics]
+        default = inventory.get("defaultL3NetworkUuid")
+        main = next((nic for nic in nics if nic["l3NetworkUuid"] == default), nics[0] if nics else {})
+        merged["ip"], merged["mac"] = main.get("ip"), main.get("mac")
+        networks = [nic["l3NetworkUuid"] for nic in nics]
+        static = merged.pop("static_ips")
+        merged["network_uuids"] = networks if networks else state.get("network_uuids")
+        merged["network_interfaces"] = [{"network_uuid": one, "static_ip": static.get(one)} for one in networks]
+        merged["power_state"] = POWER_OF_STATE.get(inventory.get("state", ""), state.get("power_state") or "running")
+        return merged
+
+    def import_state(self, context: Context, identifier: str) -> Object:
+        """An imported VM is wished to be where it is."""
+        state = super().import_state(context, identifier)
+        inventory = context.client.find(self.collection, identifier) or {}
+        return state | {"zone_uuid": inventory.get("zoneUuid"), "cluster_uuid": inventory.get("clusterUuid"),
+                        "host_uuid": inventory.get("hostUuid")}  # fmt: skip
+
+
+def _nic(nic: Inventory) -> Object:
+    return {
+        "uuid": nic["uuid"],
+        "network_uuid": nic["l3NetworkUuid"],
+        "device_id": nic.get("deviceId"),
+        **{name: nic.get(name) for name in ("ip", "mac", "netmask", "gateway")},
+    }

@@ -1,0 +1,75 @@
+"""System tags of a VM as attributes: user data, SSH keys, host name, static addresses, and further ones."""
+
+from dataclasses import dataclass
+
+from provider.client.control_plane import ControlPlane, Inventory
+from provider.framework.plan import Object
+from provider.resources.base import same_or
+
+LIMIT = 64 * 1024  # bytes of one tag
+SINGLE = ("userdata", "hostname")
+
+
+def user_data_size(text: str) -> str | None:
+    size = len(f"userdata::{text}".encode())
+    return f"The user data has {size - 10} bytes; at most {LIMIT - 10} are allowed." if size > LIMIT else None
+
+
+@dataclass
+class VmTags:
+    """The tags of one VM at the control plane."""
+
+    inventories: list[Inventory]
+
+    @classmethod
+    def of(cls, client: ControlPlane, vm_uuid: str) -> "VmTags":
+        return cls(client.query("system-tags", resourceUuid=vm_uuid))
+
+    @staticmethod
+    def wished(planned: Object) -> list[str]:
+        """All tags that the planned VM shall have."""
+        tags = [f"userdata::{planned['user_data']}"] if planned["user_data"] else []
+        tags += [f"sshkey::{key}" for key in planned["ssh_keys"] or []]
+        tags += [f"hostname::{planned['hostname']}"] if planned["hostname"] else []
+        for interface in planned["network_interfaces"] or []:
+            if interface["static_ip"]:
+                tags.append(f"staticIp::{interface['network_uuid']}::{interface['static_ip']}")
+        return tags + (planned["system_tags"] or [])
+
+    @classmethod
+    def bring(cls, client: ControlPlane, vm_uuid: str, planned: Object, timeout: float) -> None:
+        """Make the changeable tags be as planned; a single one is rewritten, so that there is no moment without it."""
+        actual = [one for one in cls.of(client, vm_uuid).inventories if not one.get("inherent")]
+        wished = [tag for tag in cls.wished(planned) if not tag.startswith("staticIp::")]
+        stale = [one for one in actual if one["tag"] not in wished and not one["tag"].startswith("staticIp::")]
+        missing = [tag for tag in wished if tag not in {one["tag"] for one in actual}]
+        for tag in list(missing):
+            prefix = tag.partition("::")[0]
+            old = next((one for one in stale if prefix in SINGLE and one["tag"].startswith(f"{prefix}::")), None)
+            if old is not None:
+                client.action(f"/system-tags/{old['uuid']}", "updateSystemTag", {"tag": tag}, timeout=timeout)
+                stale.remove(old)
+                missing.remove(tag)
+        for one in stale:
+            client.delete("DeleteTag", f"/tags/{one['uuid']}", timeout=timeout)
+        for tag in missing:
+            parameters = {"resourceUuid": vm_uuid, "resourceType": "VmInstanceVO", "tag": tag}
+            client.create("CreateSystemTag", "/system-tags", parameters, timeout=timeout)
+
+    def merged(self, state: Object) -> Object:
+        """Attributes as they are now; `static_ips` is by network."""
+        static = (value.partition("::") for value in self._values("staticIp"))
+        own = {f"{name}::" for name in ("userdata", "sshkey", "hostname", "staticIp")}
+        others = [
+            one["tag"] for one in self.inventories if not one["tag"].startswith(tuple(own)) and not one.get("inherent")
+        ]
+        return {
+            "user_data": same_or(state.get("user_data"), next(iter(self._values("userdata")), None)),
+            "ssh_keys": same_or(state.get("ssh_keys"), self._values("sshkey") or None),
+            "hostname": same_or(state.get("hostname"), next(iter(self._values("hostname")), None)),
+            "system_tags": same_or(state.get("system_tags"), others or None),
+            "static_ips": {network: ip for network, _, ip in static},
+        }
+
+    def _values(self, prefix: str) -> list[str]:
+        return [one["tag"].partition("::")[2] for one in self.inventories if one["tag"].startswith(f"{prefix}::")]
