@@ -30,7 +30,10 @@ def packages_of(groups: list[str]) -> list[str]:
 
 def missing(packages: list[str]) -> list[str]:
     shown = subprocess.run(
-        ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *packages], capture_output=True, text=True, check=False
+        ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *packages],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     installed = {line.split()[0] for line in shown.stdout.splitlines() if line.endswith(" installed")}
     return [package for package in packages if package not in installed]

@@ -80,8 +80,14 @@ def test_forward_leads_from_the_machine_into_the_underlay(lab: Lab, tmp_path: Pa
         assert connection.getresponse().read() == b"from the underlay"
         connection.close()
     finally:
-        server.kill()
-        server.wait()
+        server.stop()
+
+
+def test_a_signal_reaches_the_program_behind_nsenter(lab: Lab) -> None:
+    program = lab.hosts["host-a"].inside.start("sleep", "600")
+    assert Path(f"/proc/{program.pid}/comm").read_text().strip() == "sleep"
+    assert program.stop() != 0
+    assert not program.alive
 
 
 def test_kill_of_the_maker_leaves_no_process(tmp_path: Path) -> None:

@@ -61,7 +61,9 @@ output: {all: '| tee -a /var/log/cloud-init-output.log'}
 
 
 def _system(root: Path, work: Path) -> None:
-    excluded: list[str | Path] = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale", "info")]
+    excluded: list[str | Path] = [
+        f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale", "info")
+    ]
     run(
         *(
             "mmdebstrap",

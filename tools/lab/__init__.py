@@ -7,6 +7,6 @@ Nothing outlives the process that made the lab, whatever kills it. Needs root, u
 
 from tools.lab.host import Host
 from tools.lab.lab import Lab
-from tools.lab.namespace import in_network_of, wait_until
+from tools.lab.namespace import Holder, Program, in_network_of, wait_until
 
-__all__ = ["Host", "Lab", "in_network_of", "wait_until"]
+__all__ = ["Holder", "Host", "Lab", "Program", "in_network_of", "wait_until"]

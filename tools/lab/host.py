@@ -6,13 +6,11 @@ own /var/lib/steppe, /srv and libvirt directories survive a power cut, /run does
 
 import os
 import shutil
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
 from tools.lab.init import DISKS
-from tools.lab.namespace import Holder, ip_batch, wait_until
+from tools.lab.namespace import Holder, hold, ip_batch, wait_until
 
 # Each driver's directory must exist: the packages make them on a real host, and ours starts bare.
 _LIBVIRT_DIRECTORIES = (
@@ -69,20 +67,14 @@ class Host:
         (self.directory / "ready").unlink(missing_ok=True)
         shutil.rmtree(self.directory / "libvirt-run", ignore_errors=True)
         (self.directory / "libvirt-run").mkdir()
-        flags = ("--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc")
-        init = Path(__file__).with_name("init.py")
-        process = subprocess.Popen(
-            ["unshare", *flags, sys.executable, str(init), str(self.directory), self.name], stdin=subprocess.PIPE
-        )
+        self._holder = hold(sys.executable, str(Path(__file__).with_name("init.py")), str(self.directory), self.name)
         wait_until((self.directory / "ready").exists, f"{self.name} boots")
-        pid = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0])
-        self._holder = Holder(process, pid, "-a", {"HOME": "/root"})
         lines: list[str] = []
         for nic, switch in (("eth0", "mgmt"), ("eth1", "guests")):
             cable = self._cable(nic)
             mac = f"02:00:00:{nic[-1]:0>2}:00:{self.index:02x}"
             lines += [
-                f"link add {cable} type veth peer name {nic} address {mac} netns {pid}",
+                f"link add {cable} type veth peer name {nic} address {mac} netns {self._holder.pid}",
                 f"link set {cable} master {switch}",
                 f"link set {cable} up",
             ]
@@ -123,12 +115,9 @@ class Host:
 
     def crash(self) -> None:
         """Pull the plug: every process of the host is gone at once, its disk stays. Off already is fine."""
-        if self._holder is None:
-            return
-        if self._holder.alive:
-            os.kill(self._holder.pid, signal.SIGKILL)
-        self._holder.kill()
-        self._holder = None
+        if self._holder:
+            self._holder.kill()
+            self._holder = None
 
     def _cable(self, nic: str) -> str:
         return f"{nic}-h{self.index}"

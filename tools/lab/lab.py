@@ -6,7 +6,6 @@ Each lab has its own underlay, so labs may run side by side with the same addres
 """
 
 import contextlib
-import os
 import shutil
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tools.lab.host import Host
-from tools.lab.namespace import Holder, ip_batch, wait_until
+from tools.lab.namespace import hold, ip_batch
 
 MANAGEMENT = "10.99.0"
 SEAT = f"{MANAGEMENT}.254"
@@ -29,10 +28,7 @@ class Lab:
         self.root.mkdir(parents=True, exist_ok=True)
         self.hosts: dict[str, Host] = {}
         self._forwards: list[subprocess.Popen[bytes]] = []
-        process = subprocess.Popen(["unshare", "--net", "cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-        outside = os.readlink("/proc/self/ns/net")
-        wait_until(lambda: os.readlink(f"/proc/{process.pid}/ns/net") != outside, "the underlay's namespace")
-        self.underlay = Holder(process, process.pid, "-n", {})
+        self.underlay = hold("cat")
         ip_batch(
             self.underlay,
             "link set lo up",

@@ -5,14 +5,16 @@ maker has: when the maker dies, even by kill -9, the holder reads the end of fil
 PR_SET_PDEATHSIG is not used: it is bound to the parent's thread, not to the parent.
 """
 
+import contextlib
 import ctypes
 import os
+import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
 _CLONE_NEWNET = 0x40000000
@@ -63,13 +65,46 @@ def in_network_of(pid: int, work: Callable[[], T]) -> T:
     return outcome[0]
 
 
+class Program:
+    """A program started inside. nsenter stands between it and us, so signals are sent to the program itself."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        """As the machine sees it."""
+        own = self._process.pid
+        wait_until(
+            lambda: not self.alive or bool(_children(own)) or _name(own) != "nsenter", "nsenter starts the program"
+        )
+        children = _children(own)
+        return children[0] if children else own
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def stop(self, signal_number: int = signal.SIGTERM, timeout: float = 15.0) -> int:
+        """Send the signal and wait for the end; what does not heed it is killed. Returns the exit status."""
+        if self.alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal_number)
+        try:
+            return self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            os.kill(self.pid, signal.SIGKILL)
+            return self._process.wait()
+
+    def wait(self, timeout: float | None = None) -> int:
+        return self._process.wait(timeout)
+
+
 class Holder:
     """The namespaces of one process: `pid` lives in them; `run` and `start` put other programs there."""
 
-    def __init__(self, holder: "subprocess.Popen[bytes]", pid: int, flags: str, environment: dict[str, str]) -> None:
+    def __init__(self, holder: "subprocess.Popen[bytes]", pid: int) -> None:
         self._holder = holder
-        self._flags = flags
-        self._environment = environment
         self.pid = pid
 
     @property
@@ -78,47 +113,68 @@ class Holder:
 
     def command(self, *arguments: str | Path) -> list[str]:
         """The same command, to be run in here from anywhere on the machine."""
-        return ["nsenter", "-t", str(self.pid), self._flags, "--", *map(str, arguments)]
+        return ["nsenter", "-t", str(self.pid), "-a", "--", *map(str, arguments)]
 
     def run(self, *arguments: str | Path, check: bool = True, timeout: float = 60.0) -> str:
         """Run to the end and return standard output. `RuntimeError` carries what the program said."""
-        done = subprocess.run(
-            self.command(*arguments), capture_output=True, text=True, timeout=timeout, check=False, env=self.environment
-        )
+        done = subprocess.run(self.command(*arguments), capture_output=True, text=True, timeout=timeout, check=False)
         if check and done.returncode:
             raise RuntimeError(f"{' '.join(map(str, arguments))}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
 
     def start(
-        self, *arguments: str | Path, log: Path | IO[Any] | None = None, **more: Any
-    ) -> "subprocess.Popen[bytes]":
-        """Start a program; what it says goes to the end of `log`. It dies with the namespace only in a host."""
-        if isinstance(log, Path):
-            with log.open("ab") as stream:
-                return self.start(*arguments, log=stream, **more)
-        output = log if log is not None else subprocess.DEVNULL
-        more.setdefault("env", self.environment)
-        return subprocess.Popen(
-            self.command(*arguments), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, **more
-        )
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {**os.environ, **self._environment}
+        self, *arguments: str | Path, log: Path | None = None, environment: dict[str, str] | None = None
+    ) -> Program:
+        """Start a program that lives at most as long as the namespaces; what it says goes to the end of `log`."""
+        with log.open("ab") if log else open(os.devnull, "wb") as output:
+            process = subprocess.Popen(
+                self.command(*arguments),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(environment or {})},
+            )
+        return Program(process)
 
     def kill(self) -> None:
-        """End the holder at once; its pid namespace, if it has one, goes with it."""
+        """End the holder at once, and with it every process in its pid namespace."""
         if self.alive:
-            self._holder.kill()
+            os.kill(self.pid, signal.SIGKILL)
         self._holder.wait()
         if self._holder.stdin:
             self._holder.stdin.close()
 
 
+def hold(*program: str) -> Holder:
+    """New network, mount, UTS, IPC and pid namespaces with `program` as process 1; its standard input is the lifeline."""
+    flags = ("--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc")
+    process = subprocess.Popen(["unshare", *flags, *program], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    wait_until(lambda: bool(_children(process.pid)), "unshare starts the first process")
+    return Holder(process, _children(process.pid)[0])
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
 def ip_batch(holder: Holder, *lines: str) -> None:
-    """`ip -batch`: many changes by one process, stopping at the first that fails."""
+    """`ip -batch`: many changes by one process, stopping at the first that fails. `netns PID` means the machine's PID."""
     done = subprocess.run(
-        holder.command("ip", "-batch", "-"), input="\n".join(lines), text=True, capture_output=True, check=False
+        ["nsenter", "-t", str(holder.pid), "-n", "ip", "-batch", "-"],
+        input="\n".join(lines),
+        text=True,
+        capture_output=True,
+        check=False,
     )
     if done.returncode:
         raise RuntimeError(f"ip: {done.stderr.strip()}")
