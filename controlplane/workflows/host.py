@@ -1,0 +1,196 @@
+"""What the host APIs do. A host that cannot be connected is not added; deleting one forgets it on both sides."""
+
+import time
+from contextlib import suppress
+from typing import Any
+
+from controlplane.contract.error import ApiError, Temporary, refused
+from controlplane.contract.host import (
+    AddKVMHost,
+    ChangeHostState,
+    DeleteHost,
+    HostInventory,
+    ReconnectHost,
+    UpdateHost,
+    UpdateKVMHost,
+)
+from controlplane.operations.interface import Operation
+from controlplane.store import rows
+from controlplane.store.database import Tx
+from controlplane.store.tables import now
+from controlplane.workflows.host_connection import connect, host_row, set_status, sum_capacity
+from controlplane.workflows.world import World, workflow
+from hostagent.contract import SnapshotSpec
+
+_CONNECT = 30.0  # seconds until an unreachable host fails the API
+_STATES = {"enable": "Enabled", "disable": "Disabled", "maintain": "Maintenance"}
+
+
+def show(tx: Tx, uuid: str) -> dict[str, Any]:
+    return {"inventory": HostInventory.model_validate(host_row(tx, uuid)).wire()}
+
+
+def enrolled(tx: Tx, management_ip: str) -> rows.Row | None:
+    return rows.find_one(tx, "HostAgentVO", management_ip=management_ip)
+
+
+@workflow(AddKVMHost, queue=lambda message: f"host:{message.management_ip}")
+async def add(op: Operation[World], message: AddKVMHost) -> dict[str, Any]:
+    uuid = message.resource_uuid or op.derive("HostVO")
+
+    def insert(tx: Tx) -> None:
+        cluster = rows.get(tx, "ClusterVO", message.cluster_uuid)
+        agent = enrolled(tx, message.management_ip)
+        if cluster is None or agent is None:
+            raise refused(f"cluster or host agent of {message.management_ip} was removed meanwhile")
+        rows.insert(
+            tx,
+            "HostVO",
+            uuid=uuid,
+            name=message.name,
+            description=message.description,
+            zone_uuid=cluster["zone_uuid"],
+            cluster_uuid=cluster["uuid"],
+            management_ip=message.management_ip,
+            hypervisor_type=cluster["hypervisor_type"],
+            state="Enabled",
+            status="Connecting",
+            status_date=now(),
+            agent_uuid=agent["uuid"],
+            # Hosts remember the newest snapshot: one added again must go on above it.
+            network_generation=int(time.time() * 1000),
+        )
+
+    async def reach() -> None:
+        await connect(op.world, uuid)
+
+    async def let_go() -> None:
+        await release(op.world, uuid)
+
+    await op.tx_step("insert", insert, lambda tx: remove(tx, uuid))
+    try:
+        await op.step("connect", reach, let_go, timeout=_CONNECT)
+    except ApiError as error:
+        raise ApiError("HOST.1001", f"cannot connect host {message.management_ip}", error.error) from error
+    return await op.world.db.read(lambda tx: show(tx, uuid))
+
+
+def remove(tx: Tx, uuid: str) -> None:
+    storages = [ref["primary_storage_uuid"] for ref in rows.find(tx, "LocalStorageHostRefVO", host_uuid=uuid)]
+    rows.delete_where(tx, "LocalStorageHostRefVO", host_uuid=uuid)
+    rows.delete(tx, "HostVO", uuid)
+    for storage in storages:
+        sum_capacity(tx, storage)
+
+
+async def release(world: World, uuid: str) -> None:
+    """Take networks and storages from the host, if it answers: what is not there needs no cleaning."""
+
+    def plan(tx: Tx) -> tuple[int, list[str]]:
+        host = rows.get(tx, "HostVO", uuid)
+        refs = rows.find(tx, "LocalStorageHostRefVO", host_uuid=uuid)
+        if host is None:
+            return 0, []
+        rows.update(tx, "HostVO", uuid, network_generation=host["network_generation"] + 1)
+        return host["network_generation"] + 1, [ref["primary_storage_uuid"] for ref in refs]
+
+    generation, storages = await world.db.write(plan)
+    if generation:
+        with suppress(Temporary, ApiError):
+            client = world.hosts.get(uuid)
+            await client.put_network(SnapshotSpec(generation=generation))
+            for storage in storages:
+                await client.delete_storage(storage)
+    world.hosts.forget(uuid)
+
+
+async def _update(op: Operation[World], message: Any) -> dict[str, Any]:
+    def update(tx: Tx) -> dict[str, Any]:
+        host = host_row(tx, message.uuid)
+        values = message.model_dump(include={"name", "description", "management_ip"}, exclude_none=True)
+        if message.management_ip and message.management_ip != host["management_ip"]:
+            agent = enrolled(tx, message.management_ip)
+            if agent is None:
+                raise refused(f"no host agent has enrolled from {message.management_ip}")
+            values["agent_uuid"] = agent["uuid"]
+        rows.update(tx, "HostVO", message.uuid, **values)
+        return show(tx, message.uuid)
+
+    result = await op.tx_step("update", update)
+    op.world.hosts.forget(message.uuid)
+    return result
+
+
+workflow(UpdateHost, queue=lambda message: f"host:{message.uuid}")(_update)
+workflow(UpdateKVMHost, queue=lambda message: f"host:{message.uuid}")(_update)
+
+
+@workflow(ChangeHostState, queue=lambda message: f"host:{message.uuid}")
+async def change_state(op: Operation[World], message: ChangeHostState) -> dict[str, Any]:
+    def change(tx: Tx) -> dict[str, Any]:
+        if message.state_event == "maintain":
+            refuse_while_running(tx, message.uuid)
+        rows.update(tx, "HostVO", message.uuid, state=_STATES[message.state_event])
+        return show(tx, message.uuid)
+
+    return await op.tx_step("change", change)
+
+
+def refuse_while_running(tx: Tx, uuid: str) -> None:
+    if running := rows.find(tx, "VmInstanceVO", host_uuid=uuid):
+        raise refused(f"{len(running)} VMs are on this host: {names(running)}; stop or move them first")
+
+
+def names(found: list[rows.Row]) -> str:
+    shown = ", ".join(f"{row['name']} ({row['uuid']})" for row in found[:5])
+    return shown + (f" and {len(found) - 5} more" if len(found) > 5 else "")
+
+
+@workflow(ReconnectHost, queue=lambda message: f"host:{message.uuid}")
+async def reconnect(op: Operation[World], message: ReconnectHost) -> dict[str, Any]:
+    async def reach() -> None:
+        op.world.hosts.forget(message.uuid)
+        await connect(op.world, message.uuid)
+
+    def connecting(tx: Tx) -> None:
+        set_status(tx, message.uuid, "Connecting")
+
+    def lost(tx: Tx) -> None:
+        set_status(tx, message.uuid, "Disconnected", "it did not answer when it was reconnected")
+
+    await op.tx_step("connecting", connecting, lost)
+    try:
+        await op.step("connect", reach, timeout=_CONNECT)
+    except ApiError as error:
+        raise ApiError("HOST.1001", f"cannot connect host {message.uuid}", error.error) from error
+    return await op.world.db.read(lambda tx: show(tx, message.uuid))
+
+
+@workflow(DeleteHost, queue=lambda message: f"host:{message.uuid}")
+async def delete(op: Operation[World], message: DeleteHost) -> dict[str, Any]:
+    def close(tx: Tx) -> bool:
+        if rows.get(tx, "HostVO", message.uuid) is None:
+            return False
+        if message.delete_mode == "Permissive":
+            refuse_while_in_use(tx, message.uuid)
+        set_status(tx, message.uuid, "Disconnected", "being deleted")
+        return True
+
+    async def let_go() -> None:
+        await release(op.world, message.uuid)
+
+    if await op.tx_step("close", close):
+        await op.step("release", let_go)
+        await op.tx_step("delete", lambda tx: remove(tx, message.uuid))
+    return {}
+
+
+def refuse_while_in_use(tx: Tx, uuid: str) -> None:
+    refuse_while_running(tx, uuid)
+    refs = rows.find(tx, "LocalStorageResourceRefVO", host_uuid=uuid, resource_type="VolumeVO")
+    if refs:
+        volumes = rows.find(tx, "VolumeVO", uuid=[ref["resource_uuid"] for ref in refs])
+        raise refused(
+            f"{len(refs)} volumes lie on this host: {names(volumes)}; expunge or move them first, "
+            "or delete the host with deleteMode=Enforcing, which loses them"
+        )
