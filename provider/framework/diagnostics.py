@@ -6,6 +6,11 @@ from typing import Any, Literal
 Path = tuple[str | int, ...]  # ("ip_ranges", 0, "gateway"); an int is a position in a list
 
 
+def spelled(path: Path) -> str:
+    """As a user would write it: `ip_ranges[0].gateway`."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+
+
 @dataclass(frozen=True)
 class Diagnostic:
     severity: Literal["error", "warning"]

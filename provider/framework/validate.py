@@ -4,7 +4,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 
-from provider.framework.diagnostics import Diagnostics, Path
+from provider.framework.diagnostics import Diagnostics, Path, spelled
 from provider.framework.schema import Attr, Schema, Validator
 from provider.framework.types import UNKNOWN, Value
 
@@ -17,9 +17,7 @@ def check(schema: Schema, config: dict[str, Value], diagnostics: Diagnostics) ->
         return
     for rule in schema.rules:
         for path, complaint in rule(config):
-            diagnostics.error(
-                f"Invalid {'.'.join(map(str, path))}" if path else "Invalid configuration", complaint, path
-            )
+            diagnostics.error(f"Invalid {spelled(path)}", complaint, path)
 
 
 def _check_attribute(attribute: Attr, value: Value, path: Path, diagnostics: Diagnostics) -> None:
@@ -28,7 +26,7 @@ def _check_attribute(attribute: Attr, value: Value, path: Path, diagnostics: Dia
     for validator in attribute.validators:
         complaint = validator(value)
         if complaint:
-            diagnostics.error(f"Invalid {path[0]}", complaint, path)
+            diagnostics.error(f"Invalid {spelled(path)}", complaint, path)
     nested = attribute.nested
     if nested is None:
         return

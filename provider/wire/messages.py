@@ -68,7 +68,8 @@ def diagnostics(items: Iterable[Diagnostic]) -> list[pb.Diagnostic]:
             severity=_SEVERITY[item.severity],
             summary=item.summary,
             detail=item.detail,
-            attribute=path(item.path) if item.path else None,
+            # Terraform finds the line of a top-level attribute only: with more steps it points at the whole resource.
+            attribute=path(item.path[:1]) if item.path else None,
         )
         for item in items
     ]

@@ -29,6 +29,8 @@ from provider.wire.servicer import Servicer
 COOKIE = ("TF_PLUGIN_MAGIC_COOKIE", "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2")
 THREADS = 64  # StopProvider must never queue behind resources at work
 LIMIT = 256 << 20  # bytes of one message; Terraform's own limit
+ORPHAN_PATIENCE = 150.0  # seconds for running changes to be undone after Terraform died
+log = logging.getLogger("provider.wire")
 NOT_A_PROGRAM = """\
 This program is a plug-in: Terraform starts it. Put it where `terraform init` looks for providers (a filesystem mirror
 or a dev override), and name it in `required_providers`.
@@ -52,7 +54,7 @@ def serve(provider: Provider) -> int:
         der = base64.b64encode(_der(certificate)).decode().rstrip("=")
         sys.stdout.write(f"1|6|unix|{directory}/socket|grpc|{der}\n")
         sys.stdout.flush()
-        served.shut.wait()
+        _wait_for_end(served)
         served.close()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
@@ -101,6 +103,17 @@ class Served:
 
         handler = grpc.unary_stream_rpc_method_handler(stream, pb.Nothing.FromString, lambda message: b"")
         return grpc.method_handlers_generic_handler("plugin.GRPCStdio", {"StreamStdio": handler})
+
+
+def _wait_for_end(served: Served) -> None:
+    """Return at Shutdown, or when Terraform died without a word: then running changes are cancelled like at Ctrl-C."""
+    terraform = os.getppid()
+    while not served.shut.wait(1.0):
+        if os.getppid() != terraform:
+            log.warning("Terraform has died: cancelling what runs")
+            served.servicer.stop.set()
+            served.servicer.idle.wait(ORPHAN_PATIENCE)
+            return
 
 
 def _unary(call: Any, request_type: Any) -> Any:

@@ -32,6 +32,10 @@ class Servicer:
         self.data_sources: dict[str, DataSource] = {source.type_name: source for source in provider.data_sources}
         self.stop = threading.Event()
         self.client: Any = None
+        self._running = 0
+        self._lock = threading.Lock()
+        self.idle = threading.Event()  # set while no change runs
+        self.idle.set()
 
     def handlers(self) -> dict[str, tuple[Callable[[Any], Any], Any]]:
         """Every call by its name on the wire, with its request type."""
@@ -182,7 +186,7 @@ class Servicer:
         planned: Object | None = values.decode(request.planned_state, schema.type)
         context.config = values.decode(request.config, schema.type) or {}
         state: Value = prior
-        with self._reporting(schema, context.diagnostics) as report:
+        with self._busy(), self._reporting(schema, context.diagnostics) as report:
             try:
                 if planned is None:
                     resource.delete(context, prior or {})
@@ -207,6 +211,19 @@ class Servicer:
 
     def _context(self, private: bytes) -> Context:
         return Context(self.client, self.stop, _load(private))
+
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        with self._lock:
+            self._running += 1
+            self.idle.clear()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running -= 1
+                if self._running == 0:
+                    self.idle.set()
 
     @contextmanager
     def _reporting(self, schema: Schema, diagnostics: Diagnostics) -> Iterator[Callable[[Exception], None]]:

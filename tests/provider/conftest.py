@@ -1,0 +1,141 @@
+"""Real terraform against a provider served in this process (TF_REATTACH_PROVIDERS): no start-up, full coverage."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provider.wire.server import Served
+
+SOURCE = "terraform.local/steppe/steppe"
+# Whatever the user configured for the command line must not matter.
+SETTINGS = {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "TF_CLI_CONFIG_FILE": os.devnull}
+HEAD = """
+terraform {
+  required_providers {
+    %s = { source = "%s" }
+  }
+}
+"""
+
+
+@dataclass
+class Run:
+    """What a command said."""
+
+    status: int
+    output: str
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status == 0
+
+
+class Terraform:
+    """One working directory. Every command is a real terraform process."""
+
+    def __init__(
+        self, directory: Path, environment: dict[str, str], name: str = "steppe", source: str = SOURCE
+    ) -> None:
+        self.directory = directory
+        self.environment = environment
+        self.head = HEAD % (name, source)
+
+    def write(self, text: str, file: str = "main.tf") -> None:
+        (self.directory / file).write_text((self.head if file == "main.tf" else "") + text)
+
+    def start(self, *words: str) -> "subprocess.Popen[str]":
+        environment = os.environ | SETTINGS | self.environment
+        return subprocess.Popen(
+            ["terraform", *words],
+            cwd=self.directory,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def run(self, *words: str) -> Run:
+        process = self.start(*words)
+        output, _ = process.communicate(timeout=120)
+        return Run(process.returncode, output)
+
+    def apply(self, *words: str) -> Run:
+        return self.run("apply", "-auto-approve", "-no-color", "-input=false", *words)
+
+    def must_apply(self, *words: str) -> None:
+        done = self.apply(*words)
+        assert done.succeeded, done.output
+
+    def destroy(self) -> Run:
+        return self.run("destroy", "-auto-approve", "-no-color", "-input=false")
+
+    def plan(self) -> dict[str, list[str]]:
+        """Planned actions by address; what stays as it is, is left out."""
+        done = self.run("plan", "-no-color", "-input=false", "-out=planned")
+        assert done.succeeded, done.output
+        shown = json.loads(self.run("show", "-json", "planned").output)
+        changes = {one["address"]: one["change"]["actions"] for one in shown.get("resource_changes", [])}
+        return {address: actions for address, actions in changes.items() if actions not in (["no-op"], ["read"])}
+
+    def planned(self, address: str) -> dict[str, Any]:
+        shown = json.loads(self.run("show", "-json", "planned").output)
+        return next(one["change"] for one in shown["resource_changes"] if one["address"] == address)
+
+    def complaints(self) -> list[tuple[str, str, str]]:
+        """Errors of `validate`: summary, detail, and the attribute's line in the configuration."""
+        found = json.loads(self.run("validate", "-json").output)["diagnostics"]
+        return [(one["summary"], one["detail"], one.get("snippet", {}).get("code", "").strip()) for one in found]
+
+    def state(self) -> dict[str, dict[str, Any]]:
+        """Attributes by address."""
+        shown = json.loads(self.run("show", "-json").output)
+        resources = shown.get("values", {}).get("root_module", {}).get("resources", [])
+        return {one["address"]: one["values"] for one in resources}
+
+    def interrupt(self, words: list[str], when: Callable[[], bool]) -> Run:
+        """Press Ctrl-C once `when` is true."""
+        process = self.start(*words)
+        deadline = time.monotonic() + 60
+        while not when() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+        return Run(process.returncode, output)
+
+
+@pytest.fixture
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Terraform]]:
+    """`serve(provider)` → Terraform that uses it; works with any number of providers."""
+    if shutil.which("terraform") is None:
+        pytest.skip("terraform is not installed")
+    running: list[Served] = []
+
+    def start(provider: Any, name: str = "steppe", source: str = SOURCE, **environment: str) -> Terraform:
+        directory = tmp_path_factory.mktemp("terraform")
+        socket = tmp_path_factory.mktemp("s") / "s"
+        running.append(Served(provider, f"unix:{socket}"))
+        reattach = {
+            source: {
+                "Protocol": "grpc",
+                "ProtocolVersion": 6,
+                "Pid": os.getpid(),
+                "Test": True,
+                "Addr": {"Network": "unix", "String": str(socket)},
+            }
+        }
+        settings = {"TF_REATTACH_PROVIDERS": json.dumps(reattach)} | environment
+        return Terraform(directory, settings, name, source)
+
+    yield start
+    for served in running:
+        served.close()

@@ -1,0 +1,38 @@
+"""The pages in docs/provider say what the schema says, and the schema says everything."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from provider.framework.schema import Attr, Nested
+from provider.main import Steppe
+
+ROOT = Path(__file__).resolve().parents[2]
+_spec = importlib.util.spec_from_file_location("build_provider_docs", ROOT / "tools" / "build_provider_docs.py")
+assert _spec and _spec.loader
+_tool = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_tool)
+
+
+def test_pages_are_those_of_the_schema():
+    wanted = _tool.pages()
+    assert set((ROOT / "docs" / "provider").rglob("*.md")) == set(wanted)
+    stale = [str(path.relative_to(ROOT)) for path, text in wanted.items() if path.read_text() != text]
+    assert not stale, "run tools/build_provider_docs.py"
+
+
+def _attributes(attributes: dict[str, Attr], at: str):
+    for name, one in attributes.items():
+        yield f"{at}.{name}", one
+        if isinstance(one.shape, Nested):
+            yield from _attributes(one.shape.attributes, f"{at}.{name}")
+
+
+@pytest.mark.parametrize("kind", [*Steppe.resources, *Steppe.data_sources], ids=lambda one: f"{type(one).__name__}-{one.type_name}")
+def test_every_attribute_is_described_and_has_one_role(kind):
+    assert kind.schema.description
+    for path, one in _attributes(kind.schema.attributes, kind.type_name):
+        assert one.description.endswith((".", "`")), path
+        assert one.required + (one.optional or one.is_computed) == 1, path
+        assert not (one.default is not None and not one.optional), path

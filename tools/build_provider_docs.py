@@ -1,0 +1,136 @@
+"""Write docs/provider in the layout of Terraform's registry, from the provider's schema and the tested examples.
+
+A test fails when the pages are not what this would write.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from provider.framework.schema import Attr, Nested, Schema  # noqa: E402
+from provider.main import ENVIRONMENT, Steppe  # noqa: E402
+
+DOCS = ROOT / "docs" / "provider"
+EXAMPLES = sorted((ROOT / "examples").glob("*/*.tf"))
+IDENTIFIER = "0123456789abcdef0123456789abcdef"
+
+
+def pages() -> dict[Path, str]:
+    """Every page by its path."""
+    provider = Steppe()
+    found = {DOCS / "index.md": _index(provider.schema)}
+    for resource in provider.resources:
+        name = resource.type_name.removeprefix("steppe_")
+        found[DOCS / "resources" / f"{name}.md"] = _resource(resource.type_name, resource.schema)
+    for source in provider.data_sources:
+        name = source.type_name.removeprefix("steppe_")
+        found[DOCS / "data-sources" / f"{name}.md"] = _data_source(source.type_name, source.schema)
+    return found
+
+
+def _front(title: str, description: str) -> str:
+    first = description.split(". ")[0].rstrip(".")
+    return f'---\npage_title: "{title}"\nsubcategory: ""\ndescription: |-\n  {first}.\n---\n\n'
+
+
+def _index(schema: Schema) -> str:
+    environment = "\n".join(f"- `{variable}` for `{name}`" for name, variable in ENVIRONMENT.items())
+    return (
+        _front("Provider: Steppe", schema.description)
+        + f"# Steppe Provider\n\n{schema.description}\n\n## Example Usage\n\n"
+        + '```terraform\nprovider "steppe" {\n  endpoint = "https://10.0.0.1:8443"\n  password = var.admin_password\n'
+        + '  ca_file  = "control-plane-ca.pem"\n}\n```\n\nWhat is left out comes from the environment:\n\n'
+        + f"{environment}\n\n{_schema(schema)}"
+    )
+
+
+def _resource(type_name: str, schema: Schema) -> str:
+    example = _example("resource", type_name)
+    return (
+        _front(f"{type_name} Resource - Steppe", schema.description)
+        + f"# {type_name} (Resource)\n\n{schema.description}\n\n"
+        + (f"## Example Usage\n\n```terraform\n{example}\n```\n\n" if example else "")
+        + _schema(schema)
+        + f"\n## Import\n\nBy its uuid:\n\n```shell\nterraform import {type_name}.example {IDENTIFIER}\n```\n"
+    )
+
+
+def _data_source(type_name: str, schema: Schema) -> str:
+    return (
+        _front(f"{type_name} Data Source - Steppe", schema.description)
+        + f"# {type_name} (Data Source)\n\n{schema.description}\n\n## Example Usage\n\n"
+        + f'```terraform\ndata "{type_name}" "example" {{\n  name = "example"\n}}\n```\n\n'
+        + _schema(schema)
+    )
+
+
+def _example(kind: str, type_name: str) -> str:
+    """The first block of that type in the examples."""
+    pattern = re.compile(rf'^{kind} "{type_name}" .*?^}}$', re.MULTILINE | re.DOTALL)
+    for file in EXAMPLES:
+        found = pattern.search(file.read_text())
+        if found:
+            return found.group(0)
+    return ""
+
+
+def _schema(schema: Schema) -> str:
+    text = "## Schema\n"
+    nested: list[tuple[str, Nested]] = []
+    groups = (
+        ("Required", lambda one: one.required),
+        ("Optional", lambda one: one.optional),
+        ("Read-Only", lambda one: not one.required and not one.optional),
+    )
+    for title, belongs in groups:
+        rows = {name: one for name, one in sorted(schema.attributes.items()) if belongs(one)}
+        if rows:
+            text += f"\n### {title}\n\n" + "".join(_line(name, one) for name, one in rows.items())
+        nested += [(name, one.shape) for name, one in rows.items() if isinstance(one.shape, Nested)]
+    for name, shape in nested:
+        text += f'\n<a id="nestedatt--{name}"></a>\n### Nested Schema for `{name}`\n\n'
+        text += "".join(_line(member, one, kind=True) for member, one in sorted(shape.attributes.items()))
+    return text
+
+
+def _line(name: str, attribute: Attr, kind: bool = False) -> str:
+    facts = [_type(attribute)]
+    if kind:
+        facts.insert(0, "Required" if attribute.required else "Optional" if attribute.optional else "Read-Only")
+    if attribute.sensitive:
+        facts.append("Sensitive")
+    text = attribute.description
+    if attribute.default is not None:
+        text += f" Default: `{str(attribute.default).lower() if attribute.default is True else attribute.default}`."
+    if attribute.replace:
+        text += " A change makes a new one."
+    if isinstance(attribute.shape, Nested):
+        text += f" (see [below](#nestedatt--{name}))"
+    return f"- `{name}` ({', '.join(facts)}) {text}\n"
+
+
+def _type(attribute: Attr) -> str:
+    if isinstance(attribute.shape, Nested):
+        single = attribute.shape.nesting == "single"
+        return "Attributes" if single else f"Attributes {attribute.shape.nesting.capitalize()}"
+    kind = attribute.shape.kind.capitalize()
+    element = attribute.shape.element
+    return f"{kind} of {element.kind.capitalize()}" if element else kind
+
+
+def main() -> int:
+    wanted = pages()
+    for stale in set(DOCS.rglob("*.md")) - set(wanted):
+        stale.unlink()
+    for path, text in wanted.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    print(f"{len(wanted)} pages in {DOCS}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
