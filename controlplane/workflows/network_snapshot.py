@@ -1,0 +1,144 @@
+"""What a host's network should be, read from the database: bridges, networks with the NICs placed there, metadata."""
+
+import base64
+from typing import Any
+
+from controlplane.rules import system_tag, user_data
+from controlplane.rules.bridge import bridge_name
+from controlplane.store import rows
+from controlplane.store.database import Tx
+from controlplane.workflows.network_service import DHCP, USERDATA
+from hostagent.contract import BridgeSpec, InstanceMetadata, NetworkSpec, PortSpec, SnapshotSpec
+
+Tags = dict[str, list[str]]  # VM uuid → its system tags
+
+
+def snapshot(tx: Tx, host_uuid: str, generation: int) -> SnapshotSpec:
+    """VMs are on the host from before their start until after their end (`VmInstanceVO.host_uuid`)."""
+    host = rows.get(tx, "HostVO", host_uuid)
+    if host is None:
+        return SnapshotSpec(generation=generation)
+    attached = rows.find(tx, "L2NetworkClusterRefVO", cluster_uuid=host["cluster_uuid"])
+    l2s = _by_uuid(tx, "L2NetworkVO", {ref["l2_network_uuid"] for ref in attached})
+    bridges = [
+        BridgeSpec(
+            l2_uuid=l2["uuid"],
+            name=bridge_name(l2["physical_interface"], l2["vlan"]),
+            physical_interface=l2["physical_interface"],
+            vlan=l2["vlan"],
+        )
+        for l2 in sorted(l2s.values(), key=lambda l2: str(l2["uuid"]))
+    ]
+    vms = {vm["uuid"]: vm for vm in rows.find(tx, "VmInstanceVO", host_uuid=host_uuid)}
+    if not vms:
+        return SnapshotSpec(generation=generation, bridges=bridges)
+    nics = [nic for nic in rows.find(tx, "VmNicVO", vm_instance_uuid=list(vms)) if nic["ip"]]
+    l3s = _by_uuid(tx, "L3NetworkVO", {nic["l3_network_uuid"] for nic in nics})
+    bridge_of = {bridge.l2_uuid: bridge.name for bridge in bridges}
+    tags = _tags(tx, list(vms))
+    services = _grouped(rows.find(tx, "NetworkServiceL3NetworkRefVO", l3_network_uuid=list(l3s)), "network_service_type")
+    networks = [
+        _network(tx, l3, bridge_of[l3["l2_network_uuid"]], set(services.get(uuid, ())), nics, vms, tags)
+        for uuid, l3 in sorted(l3s.items())
+        if l3["l2_network_uuid"] in bridge_of
+    ]
+    with_userdata = {uuid for uuid, names in services.items() if USERDATA in names}
+    return SnapshotSpec(
+        generation=generation,
+        bridges=bridges,
+        networks=networks,
+        instances=_instances(tx, vms, nics, with_userdata, tags),
+    )
+
+
+def hostname(vm: rows.Row, tags: list[str], ip: str) -> str:
+    """The `hostname::` tag, or the address with dashes."""
+    chosen = system_tag.values(tags, "hostname")
+    return chosen[0] if chosen else ip.replace(".", "-")
+
+
+def _network(
+    tx: Tx, l3: rows.Row, bridge: str, services: set[str], nics: list[rows.Row], vms: dict[str, rows.Row], tags: Tags
+) -> NetworkSpec:
+    uuid = l3["uuid"]
+    ranges = rows.find(tx, "IpRangeVO", l3_network_uuid=uuid, order_by=("create_date",))
+    dns = rows.find(tx, "L3NetworkDnsVO", l3_network_uuid=uuid, order_by=("id",))
+    ports = [_port(nic, vms[nic["vm_instance_uuid"]], tags) for nic in nics if nic["l3_network_uuid"] == uuid]
+    return NetworkSpec(
+        l3_uuid=uuid,
+        bridge=bridge,
+        cidr=ranges[0]["network_cidr"],
+        gateway=ranges[0]["gateway"],
+        service_ip=l3["service_ip"] if services else None,
+        service_mac=l3["service_mac"] or "",
+        dhcp=DHCP in services and bool(l3["service_ip"]),
+        userdata=USERDATA in services and bool(l3["service_ip"]),
+        dns=[entry["dns"] for entry in dns],
+        domain=l3["dns_domain"] or "",
+        mtu=l3["mtu"],
+        ports=ports,
+    )
+
+
+def _port(nic: rows.Row, vm: rows.Row, tags: Tags) -> PortSpec:
+    is_default = nic["l3_network_uuid"] == vm["default_l3_network_uuid"]
+    return PortSpec(
+        nic_uuid=nic["uuid"],
+        vm_uuid=vm["uuid"],
+        mac=nic["mac"],
+        ip=nic["ip"],
+        tap=nic["tap"],
+        is_default=is_default,
+        hostname=hostname(vm, tags.get(vm["uuid"], []), nic["ip"]) if is_default else "",
+    )
+
+
+def _instances(
+    tx: Tx, vms: dict[str, rows.Row], nics: list[rows.Row], with_userdata: set[str], tags: Tags
+) -> list[InstanceMetadata]:
+    """VMs whose default network has Userdata."""
+    served = [
+        nic
+        for nic in nics
+        if nic["l3_network_uuid"] in with_userdata
+        and nic["l3_network_uuid"] == vms[nic["vm_instance_uuid"]]["default_l3_network_uuid"]
+    ]
+    if not served:
+        return []
+    zones = _by_uuid(tx, "ZoneVO", {vm["zone_uuid"] for vm in vms.values()})
+    offerings = _by_uuid(tx, "InstanceOfferingVO", {vm["instance_offering_uuid"] for vm in vms.values()})
+    found = []
+    for nic in served:
+        vm = vms[nic["vm_instance_uuid"]]
+        own = tags.get(vm["uuid"], [])
+        keys = system_tag.values(own, "sshkey")
+        written = system_tag.values(own, "userdata")
+        data = user_data.render(written[0] if written else None, keys)
+        found.append(
+            InstanceMetadata(
+                vm_uuid=vm["uuid"],
+                instance_id=vm["uuid"],
+                hostname=hostname(vm, own, nic["ip"]),
+                public_keys=user_data.public_keys(keys),
+                user_data_base64=base64.b64encode(data).decode(),
+                availability_zone=zones.get(vm["zone_uuid"], {}).get("name", ""),
+                service_offering=offerings.get(vm["instance_offering_uuid"], {}).get("name", ""),
+            )
+        )
+    return found
+
+
+def _tags(tx: Tx, vm_uuids: list[str]) -> Tags:
+    return _grouped(rows.find(tx, "SystemTagVO", resource_uuid=vm_uuids, order_by=("create_date",)), "tag", "resource_uuid")
+
+
+def _grouped(found: list[rows.Row], value: str, key: str = "l3_network_uuid") -> dict[str, list[Any]]:
+    groups: dict[str, list[Any]] = {}
+    for row in found:
+        groups.setdefault(row[key], []).append(row[value])
+    return groups
+
+
+def _by_uuid(tx: Tx, resource: str, uuids: set[str]) -> dict[str, rows.Row]:
+    wanted = [uuid for uuid in uuids if uuid]
+    return {row["uuid"]: row for row in rows.find(tx, resource, uuid=wanted)} if wanted else {}
