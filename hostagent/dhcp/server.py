@@ -19,13 +19,13 @@ log = logging.getLogger(__name__)
 
 
 class DhcpServer:
-    """`responder` may be replaced at any time. The sockets are the caller's to register, and closed by `close`."""
+    """`responder` and `mac` may be replaced at any time. The sockets are the caller's to register, and closed by `close`."""
 
     def __init__(self, responder: Responder, udp: socket, raw: socket, mac: bytes, acks: Counter[str]) -> None:
         self.responder = responder
         self._udp = udp
         self._raw = raw
-        self._mac = mac
+        self.mac = mac
         self._acks = acks
 
     def fileno(self) -> int:
@@ -44,7 +44,7 @@ class DhcpServer:
                         self._udp.sendto(reply.packet, (inet_ntoa(reply.relay), SERVER_PORT))
                     else:
                         server_id = self.responder.server_id
-                        self._raw.send(frame(self._mac, reply.mac, server_id, reply.client, reply.packet))
+                        self._raw.send(frame(self.mac, reply.mac, server_id, reply.client, reply.packet))
                 except OSError as error:  # no route to a relay, full queue: as good as lost on the wire
                     log.warning("reply for NIC %s not sent: %s", reply.nic_uuid, error)
                     continue
