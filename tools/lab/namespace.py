@@ -75,11 +75,8 @@ class Program:
     def pid(self) -> int:
         """As the machine sees it."""
         own = self._process.pid
-        wait_until(
-            lambda: not self.alive or bool(_children(own)) or _name(own) != "nsenter", "nsenter starts the program"
-        )
-        children = _children(own)
-        return children[0] if children else own
+        wait_until(lambda: not self.alive or not _is_nsenter(_innermost(own)), "nsenter starts the program")
+        return _innermost(own)
 
     @property
     def alive(self) -> bool:
@@ -160,11 +157,17 @@ def _children(pid: int) -> list[int]:
         return []
 
 
-def _name(pid: int) -> str:
+def _innermost(pid: int) -> int:
+    """nsenter itself until it has forked, which it does to enter a pid namespace."""
+    return next(iter(_children(pid)), pid)
+
+
+def _is_nsenter(pid: int) -> bool:
+    """Asks for the executable: the kernel sets the short name a moment later."""
     try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
+        return os.readlink(f"/proc/{pid}/exe").endswith("/nsenter")
     except OSError:
-        return ""
+        return False
 
 
 def ip_batch(holder: Holder, *lines: str) -> None:
