@@ -1,5 +1,6 @@
 """One API call and its job over HTTP: who calls, what they get, where they wait."""
 
+import asyncio
 from dataclasses import asdict
 from typing import Any
 
@@ -26,6 +27,7 @@ class Door:
     def __init__(self, world: World, engine: Engine[World]) -> None:
         self.world = world
         self.engine = engine
+        self._deadlines: set[asyncio.Task[None]] = set()
 
     async def caller(self, request: Request, session: str, *, public: bool = False) -> Caller:
         """Raises ID.1001; a public API needs no session, and an expired one does no harm to it."""
@@ -36,12 +38,22 @@ class Door:
 
     async def call(self, request: Request, api: type[Api], raw: dict[str, Any]) -> Response:
         chosen = job_uuid(request)
-        number(request.headers.get("x-api-timeout"), "the header X-API-Timeout", LONGEST_TIMEOUT)
+        timeout = number(request.headers.get("x-api-timeout"), "the header X-API-Timeout", LONGEST_TIMEOUT)
         caller = await self.caller(request, token(request), public=api.public)
         answer = await dispatch(self.world, self.engine, caller, parse(api, raw), chosen)
         if isinstance(answer, dict):
             return JSONResponse(answer)
+        if timeout:
+            task = asyncio.create_task(self._end_late(answer, timeout))
+            self._deadlines.add(task)
+            task.add_done_callback(self._deadlines.discard)
         return JSONResponse({"location": self._location(request, answer)}, 202)
+
+    async def _end_late(self, job: str, timeout: float) -> None:
+        """Cancels what the caller no longer waits for (a restart of this node forgets it)."""
+        status = await self.engine.wait(job, timeout)
+        if status and not status.ended:
+            await self.engine.cancel(job)
 
     async def job(self, request: Request) -> Response:
         """202 while it runs (with `progress`), 200 with its result, 503 with its error, 404 when there is none."""

@@ -12,6 +12,8 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
 from controlplane.contract.error import ApiError
+from controlplane.operations.journal import DuplicateOperation, Fenced, Unavailable
+from controlplane.store import database
 
 _log = logging.getLogger(__name__)
 REFUSED = 503
@@ -45,6 +47,18 @@ def install(app: FastAPI) -> None:
     async def on_http(request: Request, error: HTTPException) -> Response:
         text = {404: "no such path", 405: "this path does not know the verb"}.get(error.status_code, error.detail)
         return PlainTextResponse(f"{text}: {request.method} {request.url.path}\n", error.status_code, error.headers)
+
+    @app.exception_handler(DuplicateOperation)
+    async def on_duplicate(request: Request, _error: DuplicateOperation) -> Response:
+        job = request.headers.get("x-job-uuid")
+        return error_response(BadRequest(f"the job {job} exists already, with another API or other parameters"))
+
+    async def on_unavailable(_request: Request, error: Exception) -> Response:
+        _log.warning("the database does not answer: %s", error)
+        return error_response(ApiError("SYS.1012", "the control plane cannot work for now; please repeat the call"))
+
+    for kind in (database.Unavailable, database.Closed, Unavailable, Fenced):
+        app.add_exception_handler(kind, on_unavailable)
 
     @app.exception_handler(Exception)
     async def on_defect(request: Request, error: Exception) -> Response:

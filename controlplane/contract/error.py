@@ -10,6 +10,7 @@ DESCRIPTIONS = {
     "SYS.1003": "resource not found",
     "SYS.1006": "operation error",
     "SYS.1007": "invalid argument",
+    "SYS.1012": "management node unavailable",
     "SYS.1013": "no capability",
     "ID.1000": "wrong account name or password",
     "ID.1001": "invalid or expired session",

@@ -28,7 +28,10 @@ def test_a_missing_parameter_is_named():
 
 
 def test_a_misspelt_parameter_gets_a_suggestion():
-    assert 'field[nme] of CreateZone does not exist, did you mean "name"?' in refusal(CreateZone, name="z", nme="x").details
+    assert (
+        'field[nme] of CreateZone does not exist, did you mean "name"?'
+        in refusal(CreateZone, name="z", nme="x").details
+    )
 
 
 def test_an_over_long_name_says_the_limit_and_is_cut_in_the_message():
@@ -47,7 +50,9 @@ def test_allowed_values_are_listed():
     assert "'enable' or 'disable'" in refusal(ChangeZoneState, uuid="a" * 32, stateEvent="Enable").details
 
 
-@pytest.mark.parametrize("uuid", ["A" * 32, "a" * 31, "a" * 33, "a" * 32 + "\n", "12345678-1234-1234-1234-123456789012"])
+@pytest.mark.parametrize(
+    "uuid", ["A" * 32, "a" * 31, "a" * 33, "a" * 32 + "\n", "12345678-1234-1234-1234-123456789012"]
+)
 def test_a_uuid_has_one_form(uuid):
     assert "32 lower-case hex digits" in refusal(UpdateZone, uuid=uuid).details
 
