@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hostagent.contract import NetworkStatus, SnapshotSpec
+import structlog
+
+from hostagent.contract import HostError, NetworkStatus, SnapshotSpec
 from hostagent.ensure.events import EventLog
 from hostagent.ensure.generations import Generations
 from hostagent.ensure.host import Host
@@ -19,6 +21,7 @@ from hostagent.ports.machine import Machine
 from hostagent.ports.network import NetworkPort
 from hostagent.ports.records import Records
 
+log = structlog.get_logger("hostagent")
 KINDS = ("storage", "image", "volume", "vm", "network")
 
 
@@ -73,6 +76,10 @@ class Agent:
 
     async def open(self) -> None:
         await self.vm.open()
+        try:
+            await self.network.get()  # guests that run already want their DHCP and metadata now, not at the next PUT
+        except HostError as error:
+            log.warning("the network services are not up", **error.problem.model_dump(mode="json"))
 
     async def close(self) -> None:
         await self.image.close()

@@ -90,7 +90,7 @@ class Images:
                 if users := await self._disks.resting_on(root, path):
                     raise rejected("in_use", f"image {uuid} is the base of {len(users)} volume(s)", ", ".join(users))
                 await self._downloads.discard(f"{path}.part")
-                await self._disks.remove(path)
+                await self._disks.remove(path, root)
         self._generations.forget("image", key)
 
     async def close(self) -> None:

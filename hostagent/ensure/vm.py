@@ -42,6 +42,8 @@ class Vms:
             self._refuse_overtaken(uuid, spec.generation)
             current = await self._hypervisor.get(uuid)
             await self._hypervisor.define(domain)
+            if current is None:
+                self._generations.note("vm", uuid, state=VmState.stopped)
             is_on = current is not None and current.state not in OFF
             if is_on and (spec.power == "stopped" or (current and current.boot_token != spec.boot_token)):
                 await self._stop(uuid, spec)
@@ -129,6 +131,9 @@ class Vms:
         return status.state
 
     def _changed(self, uuid: str, state: VmState, reason: str) -> None:
+        known = self._generations.get("vm", uuid)
+        if known is None or (state is VmState.crashed and known.get("state") in OFF):
+            return  # not ours, or a start that failed: what is off cannot crash
         self._generations.note("vm", uuid, state=state)
         self._events.append(uuid, state, reason)
 

@@ -40,7 +40,8 @@ class Volumes:
     async def delete(self, uuid: str, storage_uuid: str, path: str) -> None:
         async with self._locks.hold(uuid):
             if self._generations.get("storage", storage_uuid) is not None:
-                await self._disks.remove(self._storages.resolve(storage_uuid, path))
+                root = self._storages.path(storage_uuid)
+                await self._disks.remove(self._storages.resolve(storage_uuid, path), root)
             self._generations.forget("volume", uuid)
 
     async def _ensure(self, spec: VolumeSpec, path: str) -> DiskInfo:

@@ -37,8 +37,8 @@ class Disks(Protocol):
 
     async def grow(self, path: str, size: int) -> None: ...
 
-    async def remove(self, path: str) -> None:
-        """Absent is success; an emptied parent directory below the storage goes too."""
+    async def remove(self, path: str, below: str) -> None:
+        """Absent is success; directories that become empty go too, up to but without `below`."""
         ...
 
     async def resting_on(self, directory: str, path: str) -> list[str]:

@@ -36,7 +36,10 @@ class SimDisks:
         known = self.files[path]
         self.files[path] = DiskInfo(size, known.actual_size, known.backing)
 
-    async def remove(self, path: str) -> None:
+    async def remove(self, path: str, below: str) -> None:
+        self.drop(path)
+
+    def drop(self, path: str) -> None:
         if known := self.files.pop(path, None):
             self._used -= known.actual_size
 
@@ -45,7 +48,7 @@ class SimDisks:
 
     async def adopt(self, part: str, path: str, image_format: ImageFormat) -> None:
         info = self.files[part]
-        await self.remove(part)
+        self.drop(part)
         self.store(path, info)
 
     def store(self, path: str, info: DiskInfo) -> None:
@@ -87,4 +90,4 @@ class SimDownloads:
         self._disks.store(part, DiskInfo(spec.size, spec.size, None))
 
     async def discard(self, part: str) -> None:
-        await self._disks.remove(part)
+        self._disks.drop(part)

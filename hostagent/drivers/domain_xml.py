@@ -1,0 +1,192 @@
+"""A `Domain` as libvirt's XML, and what a running domain's XML says back. Pure functions.
+
+Machine `pc` (the oldest guests know it), virtio-scsi CD drives (an empty one always, so that an ISO can be inserted
+live), one `<boot order>` per device, SMBIOS that makes cloud-init's ds-identify choose the CloudStack data source.
+Source: https://libvirt.org/formatdomain.html
+"""
+
+from typing import Literal
+from xml.etree import ElementTree as ET
+
+from hostagent.contract import ConsoleAddress
+from hostagent.ports.hypervisor import Domain
+
+NAMESPACE = "urn:steppe:vm"
+_VM = f"{{{NAMESPACE}}}vm"
+ET.register_namespace("steppe", NAMESPACE)
+# ds-identify matches `CloudStack*` against the product name; an EC2-like serial would lead it astray, so there is none.
+SMBIOS = {"manufacturer": "Apache Software Foundation", "product": "CloudStack KVM Hypervisor"}
+CHASSIS = {"manufacturer": "Apache Software Foundation", "asset": "CloudStack"}
+_PREFIX = {"virtio": "vd", "scsi": "sd", "ide": "hd"}
+
+
+def build(
+    domain: Domain, *, domain_type: Literal["kvm", "qemu"], cpu: str | None, serial_log: str, cache: str = "none"
+) -> str:
+    """`cpu` is libvirt's CPU mode that this host can really run, or None for QEMU's default."""
+    root = ET.Element("domain", type=domain_type)
+    _text(root, "name", domain.uuid)  # VM names may be equal and change, libvirt's may not
+    _text(root, "uuid", domain.uuid)
+    _text(root, "title", "".join(letter for letter in domain.name if letter.isprintable()))
+    ET.SubElement(ET.SubElement(root, "metadata"), _VM, generation=str(domain.generation), boot_token=domain.boot_token)
+    _text(root, "memory", str(domain.memory_bytes // 1024), unit="KiB")
+    _text(root, "vcpu", str(domain.cpu_num))
+    sysinfo = ET.SubElement(root, "sysinfo", type="smbios")
+    for part, entries in (("system", SMBIOS), ("chassis", CHASSIS)):
+        element = ET.SubElement(sysinfo, part)
+        for name, value in entries.items():
+            _text(element, "entry", value, name=name)
+    system = ET.SubElement(root, "os")
+    _text(system, "type", "hvm", arch="x86_64", machine="pc")
+    ET.SubElement(system, "smbios", mode="sysinfo")
+    features = ET.SubElement(root, "features")
+    ET.SubElement(features, "acpi")
+    ET.SubElement(features, "apic")
+    if cpu is not None:
+        ET.SubElement(root, "cpu", mode=cpu)
+    ET.SubElement(root, "clock", offset="utc")
+    for event, action in (("poweroff", "destroy"), ("reboot", "restart"), ("crash", "destroy")):
+        _text(root, f"on_{event}", action)
+    devices = ET.SubElement(root, "devices")
+    ET.SubElement(devices, "controller", type="scsi", index="0", model="virtio-scsi")
+    ET.SubElement(devices, "controller", type="virtio-serial", index="0")
+    order = _BootOrder(domain)
+    _disks(devices, domain, order, cache)
+    _nics(devices, domain, order)
+    _console(devices, domain, serial_log)
+    channel = ET.SubElement(devices, "channel", type="unix")
+    ET.SubElement(channel, "target", type="virtio", name="org.qemu.guest_agent.0")
+    rng = ET.SubElement(devices, "rng", model="virtio")
+    _text(rng, "backend", "/dev/urandom", model="random")
+    return ET.tostring(root, encoding="unicode")
+
+
+class _BootOrder:
+    """Numbers devices: all of the first kind, then all of the second; each number is used once."""
+
+    def __init__(self, domain: Domain) -> None:
+        counts = {"HardDisk": len(domain.disks), "CdRom": max(len(domain.cds), 1), "Network": len(domain.nics)}
+        self._next: dict[str, int] = {}
+        at = 1
+        for kind in dict.fromkeys(domain.boot_order):
+            self._next[kind] = at
+            at += counts[kind]
+
+    def number(self, device: ET.Element, kind: str) -> None:
+        if kind in self._next:
+            ET.SubElement(device, "boot", order=str(self._next[kind]))
+            self._next[kind] += 1
+
+
+def _disks(devices: ET.Element, domain: Domain, order: _BootOrder, cache: str) -> None:
+    used = dict.fromkeys(_PREFIX.values(), 0)
+    for disk in domain.disks:
+        element = ET.SubElement(devices, "disk", type="file", device="disk")
+        ET.SubElement(element, "driver", name="qemu", type="qcow2", cache=cache, discard="unmap")
+        ET.SubElement(element, "source", file=disk.path)
+        ET.SubElement(element, "target", dev=_device(used, _PREFIX[disk.bus]), bus=disk.bus)
+        _text(element, "serial", disk.serial)
+        order.number(element, "HardDisk")
+    for path in domain.cds or (None,):
+        element = ET.SubElement(devices, "disk", type="file", device="cdrom")
+        ET.SubElement(element, "driver", name="qemu", type="raw")
+        if path is not None:
+            ET.SubElement(element, "source", file=path)
+        ET.SubElement(element, "target", dev=_device(used, "sd"), bus="scsi")
+        ET.SubElement(element, "readonly")
+        order.number(element, "CdRom")
+
+
+def _device(used: dict[str, int], prefix: str) -> str:
+    used[prefix] += 1
+    number, letters = used[prefix], ""
+    while number > 0:  # a … z, aa …
+        number, rest = divmod(number - 1, 26)
+        letters = chr(ord("a") + rest) + letters
+    return prefix + letters
+
+
+def _nics(devices: ET.Element, domain: Domain, order: _BootOrder) -> None:
+    for nic in domain.nics:
+        element = ET.SubElement(devices, "interface", type="bridge")
+        ET.SubElement(element, "mac", address=nic.mac)
+        ET.SubElement(element, "source", bridge=nic.bridge)
+        ET.SubElement(element, "target", dev=nic.tap)
+        ET.SubElement(element, "model", type=nic.model)
+        ET.SubElement(element, "mtu", size=str(nic.mtu))
+        order.number(element, "Network")
+
+
+def _console(devices: ET.Element, domain: Domain, serial_log: str) -> None:
+    # A file: a client that connects to a socket and does not read would block the guest.
+    for kind in ("serial", "console"):
+        element = ET.SubElement(devices, kind, type="file")
+        ET.SubElement(element, "source", path=serial_log, append="off")
+        target = ET.SubElement(element, "target", port="0")
+        if kind == "console":
+            target.set("type", "serial")
+    for kind in ("vnc", "spice"):
+        if kind in domain.console_mode.lower():
+            graphics = ET.SubElement(devices, "graphics", type=kind, port="-1", autoport="yes")
+            ET.SubElement(graphics, "listen", type="address", address="127.0.0.1")
+    video = ET.SubElement(devices, "video")
+    ET.SubElement(video, "model", type="qxl" if "spice" in domain.console_mode.lower() else "vga")
+    ET.SubElement(devices, "input", type="tablet", bus="usb")
+
+
+def read_metadata(xml: str) -> tuple[int, str] | None:
+    """(generation, boot token) of a domain's XML, None when it is not one of ours."""
+    element = ET.fromstring(xml).find(f"metadata/{_VM}")  # noqa: S314 from libvirtd, not from a guest
+    if element is None:
+        return None
+    return int(element.get("generation", "0")), element.get("boot_token", "")
+
+
+def read_live(xml: str) -> tuple[str, tuple[ConsoleAddress, ...], str]:
+    """(CPU model, consoles, path of the serial log) of a domain's XML; ports are known while it runs."""
+    root = ET.fromstring(xml)  # noqa: S314
+    cpu = root.find("cpu")
+    name = "" if cpu is None else (cpu.findtext("model") or cpu.get("mode") or "")
+    consoles = tuple(
+        ConsoleAddress(
+            protocol="spice" if graphics.get("type") == "spice" else "vnc",
+            host=graphics.get("listen", "127.0.0.1"),
+            port=int(graphics.get("port", "-1")),
+        )
+        for graphics in root.findall("devices/graphics")
+        if graphics.get("type") in ("vnc", "spice") and int(graphics.get("port", "-1")) > 0
+    )
+    serial = root.find("devices/serial/source")
+    return name, consoles, "" if serial is None else serial.get("path", "")
+
+
+def choose_cpu(wish: str, domain_type: str, modes: dict[str, bool]) -> str | None:
+    """libvirt's CPU mode for a wish, from what getDomainCapabilities says (`modes`: name → supported).
+
+    Under emulation `host-passthrough` does not exist; `maximum` is its nearest. Anything unsupported falls back to
+    the next wider choice, at last to QEMU's default.
+    """
+    ladder = {
+        "none": [],
+        "host-model": ["host-model", "maximum"],
+        "host-passthrough": ["host-passthrough", "maximum", "host-model"],
+    }[wish]
+    if domain_type == "qemu":
+        ladder = [mode for mode in ladder if mode != "host-passthrough"]
+    return next((mode for mode in ladder if modes.get(mode)), None)
+
+
+def read_capabilities(xml: str) -> tuple[dict[str, bool], list[str]]:
+    """(CPU modes → supported, usable CPU models) of getDomainCapabilities."""
+    root = ET.fromstring(xml)  # noqa: S314
+    modes = {mode.get("name", ""): mode.get("supported") == "yes" for mode in root.findall("cpu/mode")}
+    models = [
+        model.text or ""
+        for model in root.findall("cpu/mode[@name='custom']/model")
+        if model.get("usable") in ("yes", "unknown")
+    ]
+    return modes, models
+
+
+def _text(parent: ET.Element, tag: str, text: str, **attributes: str) -> None:
+    ET.SubElement(parent, tag, attributes).text = text

@@ -1,0 +1,152 @@
+"""Enrolment and mutual TLS: the agent's own code against the control plane's own certificate authorities."""
+
+import asyncio
+import socket
+import ssl
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from controlplane.agents.authority import Authority
+from hostagent import sim
+from hostagent.api.app import create_app
+from hostagent.api.server import AgentServer
+from hostagent.enroll import EnrolmentError, Identity, enroll
+
+AGENT = "c" * 32
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "authority", ["127.0.0.1"])
+
+
+@pytest.fixture
+async def server(authority: Authority) -> AsyncIterator[str]:
+    """The enrolment end of a control plane, reduced to its answer."""
+
+    async def sign(request: Request) -> JSONResponse:
+        body = await request.json()
+        if body["token"] != "right":
+            return JSONResponse({"error": "token"}, status_code=401)
+        certificate = authority.sign_agent(body["csr"], body["management_ip"], AGENT)
+        return JSONResponse(
+            {
+                "host_agent_uuid": AGENT,
+                "certificate": certificate,
+                "agent_ca": authority.agent_ca,
+                "control_ca": authority.control_ca,
+            }
+        )
+
+    certificate, key = authority.server_files
+    port = free_port()
+    app = Starlette(routes=[Route("/v1/agent-enrollments", sign, methods=["POST"])])
+    async with serving(
+        uvicorn.Server(
+            uvicorn.Config(
+                app, host="127.0.0.1", port=port, log_config=None, ssl_certfile=certificate, ssl_keyfile=str(key)
+            )
+        )
+    ):
+        yield f"https://127.0.0.1:{port}"
+
+
+@asynccontextmanager
+async def serving(server: uvicorn.Server) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        assert not task.done(), task
+        await asyncio.sleep(0.01)
+    yield
+    stop.set()
+    server.should_exit = True
+    await task
+
+
+async def enrolled(server: str, authority: Authority, directory: Path, token: str = "right") -> Identity:
+    return await asyncio.to_thread(
+        enroll,
+        server=server,
+        ca_file=authority.ca_file,
+        token=token,
+        management_ip="127.0.0.1",
+        port=free_port(),
+        directory=directory,
+    )
+
+
+@pytest.fixture
+async def agent(server: str, authority: Authority, tmp_path: Path) -> AsyncIterator[Identity]:
+    identity = await enrolled(server, authority, tmp_path / "agent")
+    simulated, _ = sim.agent("host1", uuid=identity.host_agent_uuid)
+    agent_server = AgentServer(
+        create_app(simulated),
+        identity.management_ip,
+        identity.port,
+        key=identity.key_file,
+        certificate=identity.certificate_file,
+        control_ca=identity.control_ca_file,
+    )
+    async with serving(agent_server):
+        yield identity
+
+
+async def facts(identity: Identity, context: ssl.SSLContext) -> httpx.Response:
+    async with httpx.AsyncClient(verify=context, trust_env=False) as client:
+        return await client.get(f"https://127.0.0.1:{identity.port}/v1/host")
+
+
+async def test_the_control_plane_is_let_in(agent: Identity, authority: Authority) -> None:
+    answer = await facts(agent, authority.client_context())
+    assert answer.json()["host_uuid"] == AGENT
+
+
+async def test_nobody_else_is(agent: Identity, authority: Authority) -> None:
+    without = ssl.create_default_context(cadata=authority.agent_ca)
+    other_agent = ssl.create_default_context(cadata=authority.agent_ca)
+    other_agent.load_cert_chain(agent.certificate_file, agent.key_file)
+    public_server = ssl.create_default_context(cadata=authority.agent_ca)
+    public_server.load_cert_chain(*authority.server_files)  # the control CA's, but not a client's certificate
+    for context in (without, other_agent, public_server):
+        with pytest.raises(httpx.TransportError):
+            await facts(agent, context)
+    with pytest.raises(httpx.TransportError):
+        async with httpx.AsyncClient(trust_env=False) as client:
+            await client.get(f"http://127.0.0.1:{agent.port}/v1/host")
+
+
+async def test_identity_is_private_and_survives(agent: Identity) -> None:
+    assert Identity.load(agent.directory) == agent
+    for path in agent.directory.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    assert stat.S_IMODE(agent.directory.stat().st_mode) == 0o700
+
+
+async def test_a_failed_enrolment_says_why_and_keeps_nothing(server: str, authority: Authority, tmp_path: Path) -> None:
+    with pytest.raises(EnrolmentError, match="HTTP 401") as refused:
+        await enrolled(server, authority, tmp_path / "a", token="wrong-and-secret")
+    assert "wrong-and-secret" not in str(refused.value)
+    with pytest.raises(EnrolmentError, match="cannot reach"):
+        await enrolled(f"https://127.0.0.1:{free_port()}", authority, tmp_path / "a")
+    with pytest.raises(EnrolmentError, match="https://"):
+        await enrolled(server.replace("https", "http"), authority, tmp_path / "a")
+    other = Authority(tmp_path / "other", ["127.0.0.1"])
+    with pytest.raises(EnrolmentError, match="certificate"):
+        await enrolled(server, other, tmp_path / "a")
+    assert Identity.load(tmp_path / "a") is None
