@@ -3,8 +3,8 @@ import hashlib
 import pytest
 
 import controlplane.contract  # noqa: F401
-from cli.words import Problem, find, parameters
 from cli.request import request_for
+from cli.words import Problem, find, parameters
 
 
 def words(name, *given):
@@ -16,12 +16,12 @@ def target(name, *given):
 
 
 def test_an_unknown_api_is_named_with_a_suggestion():
-    with pytest.raises(Problem, match='"CreateZon" is not an API message, did you mean "CreateZone"?'):
+    with pytest.raises(Problem, match=r'"CreateZon" is not an API message, did you mean "CreateZone"\?'):
         find("CreateZon")
 
 
 def test_an_unknown_parameter_is_named_with_a_suggestion():
-    with pytest.raises(Problem, match='no parameter "nam", did you mean "name"?'):
+    with pytest.raises(Problem, match=r'no parameter "nam", did you mean "name"\?'):
         words("CreateZone", "nam=x")
 
 
