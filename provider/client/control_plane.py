@@ -18,6 +18,7 @@ from provider.client.transport import Answer, Interrupted, Transport
 
 log = logging.getLogger("provider.client")
 POLL = 25  # seconds of one long poll
+GRACE = 60  # seconds that the control plane's own time-out comes later than ours
 UNDO_LIMIT = 120.0  # seconds that a cancelled job may take to undo its work
 Inventory = dict[str, Any]
 
@@ -142,7 +143,9 @@ class ControlPlane:
         deadline = time.monotonic() + timeout
         if self._stop.is_set():
             raise Stopped(f"{call} was not started.")
-        answer = self._submit(call, method, path, body, job)
+        # Should this process die, the control plane ends the job by itself some time later.
+        headers = {"X-Job-UUID": job, "X-API-Timeout": str(int(timeout) + GRACE)}
+        answer = self._submit(method, path, body, headers)
         if answer is not None and answer.status == 200:
             return answer.body
         if answer is not None and answer.status != 202:
@@ -161,9 +164,9 @@ class ControlPlane:
             if self._stop.is_set():
                 return self._cancel(call, job, Stopped(f"{call} was interrupted."))
 
-    def _submit(self, call: str, method: str, path: str, body: Any, job: str) -> Answer | None:
+    def _submit(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Answer | None:
         """Hand the job in. None: it is known already, from an attempt whose answer was lost."""
-        headers = {"X-Job-UUID": job}
+        job = headers["X-Job-UUID"]
         deadline = time.monotonic() + 30.0
         while True:
             try:

@@ -40,9 +40,7 @@ def timeouts(**defaults: str) -> dict[str, Attr]:
 
 def reference(noun: str, attribute: str = "", **rest: Any) -> Attr:
     """A required uuid of another resource; a change of it needs a new resource."""
-    return required(
-        STRING, attribute or f"UUID of {noun}.", validators=(validate.uuid,), **({"replace": True} | rest)
-    )
+    return required(STRING, attribute or f"UUID of {noun}.", validators=(validate.uuid,), **({"replace": True} | rest))
 
 
 def references(noun: str, description: str) -> Attr:

@@ -29,7 +29,9 @@ def _attributes(attributes: dict[str, Attr], at: str):
             yield from _attributes(one.shape.attributes, f"{at}.{name}")
 
 
-@pytest.mark.parametrize("kind", [*Steppe.resources, *Steppe.data_sources], ids=lambda one: f"{type(one).__name__}-{one.type_name}")
+@pytest.mark.parametrize(
+    "kind", [*Steppe.resources, *Steppe.data_sources], ids=lambda one: f"{type(one).__name__}-{one.type_name}"
+)
 def test_every_attribute_is_described_and_has_one_role(kind):
     assert kind.schema.description
     for path, one in _attributes(kind.schema.attributes, kind.type_name):
