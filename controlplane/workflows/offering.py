@@ -14,13 +14,17 @@ from controlplane.contract.offering import (
 )
 from controlplane.workflows.plain import Plain
 
-instance_offering = Plain("InstanceOfferingVO", InstanceOfferingInventory)
+instance_offering = Plain(
+    "InstanceOfferingVO",
+    InstanceOfferingInventory,
+    remembered_by=(("VmInstanceVO", "instance_offering_uuid"),),
+)
 instance_offering.creates(CreateInstanceOffering)
 instance_offering.updates(UpdateInstanceOffering)
 instance_offering.changes_state(ChangeInstanceOfferingState)
 instance_offering.deletes(DeleteInstanceOffering)
 
-disk_offering = Plain("DiskOfferingVO", DiskOfferingInventory)
+disk_offering = Plain("DiskOfferingVO", DiskOfferingInventory, remembered_by=(("VolumeVO", "disk_offering_uuid"),))
 disk_offering.creates(CreateDiskOffering, renamed={"allocation_strategy": "allocator_strategy"})
 disk_offering.updates(UpdateDiskOffering)
 disk_offering.changes_state(ChangeDiskOfferingState)

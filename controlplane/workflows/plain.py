@@ -18,15 +18,18 @@ from controlplane.workflows.world import World, workflow
 _STATES = {"enable": "Enabled", "disable": "Disabled"}
 _ENVELOPE = {"resource_uuid", "system_tags", "user_tags"}
 Row = dict[str, Any]
+Reference = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Plain:
-    """A noun: its table, its inventory, and what may refer to it: (table, column) → refuses deletion."""
+    """A noun: its table, its inventory, and who refers to it, as (table, column)."""
 
     resource: str
     inventory: type[Inventory]
-    needed_by: tuple[tuple[str, str], ...] = ()
+    needed_by: tuple[Reference, ...] = ()  # deleting is refused while there is one
+    attached_by: tuple[Reference, ...] = ()  # rows that go with it
+    remembered_by: tuple[Reference, ...] = ()  # columns that become null
 
     def show(self, row: Row) -> dict[str, Any]:
         return {"inventory": self.inventory.model_validate(row).wire()}
@@ -72,6 +75,10 @@ class Plain:
                 for table, column in self.needed_by:
                     if found := rows.find(tx, table, **{column: message.uuid}):
                         raise refused(_still_needed(self.resource, message.uuid, table, found))
+                for table, column in self.attached_by:
+                    rows.delete_where(tx, table, **{column: message.uuid})
+                for table, column in self.remembered_by:
+                    rows.update_where(tx, table, {column: message.uuid}, **{column: None})
                 rows.delete(tx, self.resource, message.uuid)
                 return {}
 

@@ -6,11 +6,8 @@ from controlplane.workflows.plain import Plain
 zone = Plain(
     "ZoneVO",
     ZoneInventory,
-    needed_by=(
-        ("ClusterVO", "zone_uuid"),
-        ("PrimaryStorageVO", "zone_uuid"),
-        ("L2NetworkVO", "zone_uuid"),
-    ),
+    needed_by=(("ClusterVO", "zone_uuid"), ("PrimaryStorageVO", "zone_uuid"), ("L2NetworkVO", "zone_uuid")),
+    attached_by=(("BackupStorageZoneRefVO", "zone_uuid"),),
 )
 zone.creates(CreateZone)
 zone.updates(UpdateZone)
