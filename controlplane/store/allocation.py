@@ -6,7 +6,7 @@ Each function is one or two indexed statements, whatever the size of the stock, 
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, exists, func, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, literal_column, select, update
 from sqlalchemy import insert as sql_insert
 
 from controlplane.store import rows, tables
@@ -16,6 +16,7 @@ _HOST = tables.table("HostVO").c
 _USED = tables.table("UsedIpVO")
 _REF = tables.table("LocalStorageHostRefVO").c
 _STORAGE = tables.table("PrimaryStorageVO").c
+_TAG = tables.table("SystemTagVO").c
 _COUNTER = tables.table("CounterVO")
 
 
@@ -115,6 +116,13 @@ def take_disk(tx: Tx, storage_uuid: str, host_uuid: str, size: int) -> bool:
     whole = update(tables.table("PrimaryStorageVO")).where(_STORAGE.uuid == storage_uuid)
     tx.execute(whole.values(available_capacity=_STORAGE.available_capacity - size))
     return True
+
+
+def resources_tagged(tx: Tx, tag: str) -> list[str]:
+    """The uuids of the resources that have exactly this system tag."""
+    head = func.substr(_TAG.tag, literal_column("1"), literal_column("100"))  # as the index has it
+    query = select(_TAG.resource_uuid).where(head == tag[:100], _TAG.tag == tag)
+    return list(tx.execute(query).scalars())
 
 
 # -- hosts to choose from --------------------------------------------------------------------------------------------

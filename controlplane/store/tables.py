@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.types import TypeDecorator
 
@@ -496,6 +497,7 @@ for _tag in ("SystemTagVO", "UserTagVO"):
         _text("type", 32),
         _bool("inherent"),
         _uuid("account_uuid"),
+        Index(f"ix_{_tag}_head", text("substr(tag, 1, 100)")),  # a whole tag may be too long for an index
         index=("resource_uuid",),
     )
 
