@@ -2,7 +2,8 @@
 
 `apply` makes the links of a snapshot so, and removes what carries our mark and is not in it. It goes on after a problem
 with one bridge: its networks are left out and the others are served; the problems are returned. A bridge that existed
-before is used and never removed; one that still has guests on it stays until they are gone. Everything blocks.
+before is used and never removed; one that is to go while guests are on it loses its uplink (they are no longer guarded
+there) and goes when they are gone. Everything blocks.
 """
 
 import errno
@@ -170,15 +171,12 @@ def _remove_bridges(ip: IPRoute, wanted: set[str]) -> None:
         if bridge.kind != "bridge" or not bridge.alias.startswith(naming.ALIAS) or bridge.name in wanted:
             continue
         uplink = links.get(bridge.alias.partition(" ")[2])
-        ports = [link for link in links.values() if link.master == bridge.index and link != uplink]
-        if ports:
-            continue  # guests; the next snapshot after they are gone removes it
         if uplink is not None and uplink.master == bridge.index:
             ip.link("set", index=uplink.index, master=0)
             addresses.move(ip, bridge.index, uplink.index)
-        ip.link("del", index=bridge.index)
-        if uplink is not None:
             _remove_vlan(ip, uplink)
+        if not any(link.master == bridge.index and link != uplink for link in links.values()):
+            ip.link("del", index=bridge.index)
 
 
 def _remove_vlan(ip: IPRoute, link: Link) -> None:

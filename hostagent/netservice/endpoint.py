@@ -94,7 +94,9 @@ class Endpoint:
             for port, kind in ((HTTP, MetadataServer), (PASSWORD, PasswordServer)):
                 server = kind(self.network.l3_uuid, guests, self._tokens, self._counts.reads)
                 self._web.append(server)
-                self._servers.append(await loop.create_server(server.protocol, sock=self._sockets[port]))
+                self._servers.append(
+                    await loop.create_server(server.protocol, sock=self._sockets[port], backlog=BACKLOG)
+                )
 
     def replace(self, network: NetworkSpec, responder: Responder, guests: dict[str, Guest]) -> None:
         self.network = network
