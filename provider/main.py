@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from provider.client import pending
 from provider.client.errors import ApiFailure, Unreachable, explain
 from provider.data_sources import Lookup
 from provider.framework import validate
@@ -86,10 +87,12 @@ class Steppe:
             diagnostics.error("The control plane cannot be reached", str(failure), ("endpoint",))
         return None if diagnostics.failed else client
 
-    def release(self, client: object) -> None:
-        """End the session when Terraform is done."""
+    def release(self, client: object, *, in_good_order: bool) -> None:
+        """End the session, and forget what was noted for the case of a crash."""
         from provider.client.control_plane import ControlPlane
 
+        if in_good_order:
+            pending.here().settle()
         if isinstance(client, ControlPlane):
             client.log_out()
 

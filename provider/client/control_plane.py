@@ -32,6 +32,7 @@ class ControlPlane:
 
     def __init__(self, transport: Transport, account_name: str, password: str, stop: threading.Event) -> None:
         self._transport = transport
+        self.endpoint = transport.endpoint
         self._account = account_name
         self._password_hash = hashlib.sha512(password.encode()).hexdigest()
         self._stop = stop
@@ -82,6 +83,13 @@ class ControlPlane:
         call = name[0].upper() + name[1:]
         result: Inventory = self._run(call, "PUT", f"{path}/actions", body, new_uuid(), timeout).get("inventory", {})
         return result
+
+    def settle(self, job: str, timeout: float) -> None:
+        """Wait until a job of an earlier process has ended in any way."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline and not self._stop.is_set():
+            if self._poll(job, 5, None).status != 202:
+                return
 
     def delete(self, call: str, path: str, *, timeout: float) -> None:
         """DELETE; what is absent already is a success."""

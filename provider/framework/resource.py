@@ -31,6 +31,9 @@ class Resource:
     type_name: str
     schema: Schema
 
+    def noticed(self, state: Object) -> None:
+        """Terraform has this in its state; called before anything is planned, without a client."""
+
     def modify_plan(self, plan: Plan) -> None:
         """Refine a create or an update; not called for a destroy."""
 
@@ -72,8 +75,8 @@ class Provider(Protocol):
 
     def configure(self, config: Object, stop: threading.Event, diagnostics: Diagnostics) -> Any: ...
 
-    def release(self, client: Any) -> None:
-        """The client is not needed any more."""
+    def release(self, client: Any, *, in_good_order: bool) -> None:
+        """Terraform is done, or (not `in_good_order`) it died and does not know what was made last."""
 
     def explain(self, error: Exception, schema: Schema) -> Diagnostics | None:
         """Diagnostics for an exception that the provider knows; None for a surprise."""

@@ -5,13 +5,14 @@ where the control plane says the same in other words, so that the next plan is e
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
-from provider.client.control_plane import ControlPlane, Inventory, new_uuid
-from provider.client.errors import wire_name
+from provider.client import pending
+from provider.client.control_plane import ControlPlane, Inventory
+from provider.client.errors import Unreachable, wire_name
 from provider.framework import validate
 from provider.framework.diagnostics import Partial, Refused
-from provider.framework.plan import Object, Plan
+from provider.framework.plan import Object
 from provider.framework.resource import Context, Resource
 from provider.framework.schema import Attr, Nested, computed, optional, required
 from provider.framework.types import STRING, UNKNOWN, Value, set_of, wholly_known
@@ -73,44 +74,56 @@ class Table(Resource):
     links: ClassVar[tuple[Links, ...]] = ()
     limits: ClassVar[dict[str, str]] = {}  # default time-outs that differ from DEFAULT_TIMEOUT
 
-    # Plan.
-
-    def modify_plan(self, plan: Plan) -> None:
-        if plan.prior is None:
-            # Chosen once per plan: an apply that is repeated after a crash finds its own job instead of making another.
-            plan.private.setdefault("job", new_uuid())
-            plan.private.setdefault("resource", new_uuid())
-
     # Changes.
 
     def create(self, context: Context, planned: Object) -> Object:
         uuid = self.make(context, planned)
+        bare = {name: None if value is UNKNOWN else value for name, value in planned.items()} | {"uuid": uuid}
         try:
-            for links in self.links:
-                self._relink(context, links, uuid, [], planned)
+            self.build(context, uuid, planned)
         except Exception as error:
-            self._undo_create(context, uuid, planned, error)
-        return self._present(context, uuid, planned)
+            self._undo_create(context, bare, error)
+        try:
+            return self._present(context, uuid, planned)
+        except Exception as error:
+            raise Partial(error, bare) from error
+
+    def build(self, context: Context, uuid: str, planned: Object) -> None:
+        """What a new resource needs besides its creating call; when it fails, the resource is removed."""
+        for links in self.links:
+            self._relink(context, links, uuid, [], planned)
 
     def make(self, context: Context, planned: Object) -> str:
         """The creating call; the uuid of what exists now."""
         client: ControlPlane = context.client
         call, path = self.create_endpoint(planned)
         parameters = {self.field(name): planned[name] for name in ("name", "description", *self.creates_with)}
-        parameters |= {
-            "resourceUuid": context.private.get("resource"),
-            **self.constants,
-            **self.parameters(context, planned),
-        }
-        inventory = client.create(
-            call,
-            path,
-            parameters,
-            job=context.private.get("job"),
-            tags=self.tags(planned),
-            timeout=self.limit("create", planned),
-        )
-        return str(inventory.get("uuid") or context.private["resource"])
+        parameters |= {**self.constants, **self.parameters(context, planned)}
+        tags = self.tags(planned)
+        wanted = [client.endpoint, self.type_name, parameters, tags]
+        survivor = pending.here().abandoned(wanted)
+        if survivor is not None:
+            client.settle(survivor.job, self.limit("create", planned))
+            if client.find(self.collection, survivor.resource) is not None:
+                return survivor.resource
+            pending.here().forget(survivor.resource)
+        note = pending.here().begin(wanted)
+        try:
+            client.create(
+                call,
+                path,
+                parameters | {"resourceUuid": note.resource},
+                job=note.job,
+                tags=tags,
+                timeout=self.limit("create", planned),
+            )
+        except Unreachable:
+            pending.here().leave(note.resource)
+            raise
+        except Exception:
+            pending.here().forget(note.resource)
+            raise
+        return note.resource
 
     def create_endpoint(self, planned: Object) -> tuple[str, str]:
         return self.create_api
@@ -161,16 +174,18 @@ class Table(Resource):
             path = links.path.format(uuid=uuid, target=target)
             client.create(links.attach, f"/{path}", {}, timeout=self.limit("update", planned))
 
-    def _undo_create(self, context: Context, uuid: str, planned: Object, error: Exception) -> None:
+    def _undo_create(self, context: Context, bare: Object, error: Exception) -> NoReturn:
         """Leave nothing behind when a later part of a create failed; else keep what is there in the state."""
-        state = self._present(context, uuid, planned)
         try:
-            self.delete(context, state)
+            self.delete(context, bare)
         except Exception:
-            raise Partial(error, state) from error
+            raise Partial(error, bare) from error
         raise error
 
     # Reading.
+
+    def noticed(self, state: Object) -> None:
+        pending.here().forget(str(state.get("uuid")))
 
     def read(self, context: Context, state: Object) -> Object | None:
         inventory = context.client.find(self.collection, state["uuid"])

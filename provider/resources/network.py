@@ -99,7 +99,6 @@ class Network(Table):
     )
 
     def modify_plan(self, plan: Plan) -> None:
-        super().modify_plan(plan)
         if plan.prior is None:
             for one, other in (("cidr", "ip_ranges"), ("ip_ranges", "cidr")):
                 if plan.config[one] is None and plan.config[other] is None:
@@ -110,15 +109,10 @@ class Network(Table):
             if plan.config[other] is None and plan.config[one] is not None and plan.changes(one):
                 plan.planned[other] = UNKNOWN
 
-    def create(self, context: Context, planned: Object) -> Object:
-        uuid = self.make(context, planned)
-        try:
-            self._bring_ranges(context, uuid, [], planned)
-            self._bring_dns(context, uuid, [], planned)
-            self._bring_services(context, uuid, [], planned)
-        except Exception as error:
-            self._undo_create(context, uuid, planned, error)
-        return self._present(context, uuid, planned)
+    def build(self, context: Context, uuid: str, planned: Object) -> None:
+        self._bring_ranges(context, uuid, [], planned)
+        self._bring_dns(context, uuid, [], planned)
+        self._bring_services(context, uuid, [], planned)
 
     def update_more(self, context: Context, prior: Object, planned: Object) -> None:
         uuid = prior["uuid"]

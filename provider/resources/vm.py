@@ -158,7 +158,6 @@ class Vm(Table):
     )  # fmt: skip
 
     def modify_plan(self, plan: Plan) -> None:
-        super().modify_plan(plan)
         config, planned, prior = plan.config, plan.planned, plan.prior
         if config["network_uuids"] is not None and config["network_interfaces"] is None:
             networks = config["network_uuids"]

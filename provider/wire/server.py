@@ -54,8 +54,7 @@ def serve(provider: Provider) -> int:
         der = base64.b64encode(_der(certificate)).decode().rstrip("=")
         sys.stdout.write(f"1|6|unix|{directory}/socket|grpc|{der}\n")
         sys.stdout.flush()
-        _wait_for_end(served)
-        served.close()
+        served.close(in_good_order=_wait_for_end(served))
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     return 0
@@ -76,10 +75,10 @@ class Served:
             self.server.add_secure_port(address, credentials)
         self.server.start()
 
-    def close(self) -> None:
+    def close(self, *, in_good_order: bool = True) -> None:
         self.shut.set()
         self.server.stop(grace=0.5).wait()
-        self.servicer.provider.release(self.servicer.client)
+        self.servicer.provider.release(self.servicer.client, in_good_order=in_good_order)
 
     def _provider(self) -> Any:
         return grpc.method_handlers_generic_handler(
@@ -105,15 +104,16 @@ class Served:
         return grpc.method_handlers_generic_handler("plugin.GRPCStdio", {"StreamStdio": handler})
 
 
-def _wait_for_end(served: Served) -> None:
-    """Return at Shutdown, or when Terraform died without a word: then running changes are cancelled like at Ctrl-C."""
+def _wait_for_end(served: Served) -> bool:
+    """True at Shutdown; False when Terraform died without a word: then running changes are cancelled like at Ctrl-C."""
     terraform = os.getppid()
     while not served.shut.wait(1.0):
         if os.getppid() != terraform:
             log.warning("Terraform has died: cancelling what runs")
             served.servicer.stop.set()
             served.servicer.idle.wait(ORPHAN_PATIENCE)
-            return
+            return False
+    return True
 
 
 def _unary(call: Any, request_type: Any) -> Any:

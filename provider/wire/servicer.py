@@ -115,7 +115,9 @@ class Servicer:
                     "State of a newer provider",
                     f"The state has version {request.version}, this provider knows {schema.version}: upgrade it.",
                 )
-            upgraded = values.encode(values.from_json(request.raw_state.json, schema.type), schema.type)
+            state = values.from_json(request.raw_state.json, schema.type)
+            self.resources[request.type_name].noticed(state)
+            upgraded = values.encode(state, schema.type)
         return pb.UpgradeResourceState.Response(
             upgraded_state=upgraded, diagnostics=messages.diagnostics(diagnostics.items)
         )

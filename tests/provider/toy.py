@@ -123,7 +123,7 @@ class Toy:
             diagnostics.error("Rude", "be nice", ("greeting",))
         return object()
 
-    def release(self, client: object) -> None:
+    def release(self, client: object, *, in_good_order: bool) -> None:
         pass
 
     def explain(self, error: Exception, schema: Schema) -> Diagnostics | None:
