@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import libvirt
 
-from hostagent.contract.error import broken
+from hostagent.contract.error import HostError, broken
 from hostagent.contract.vm import VmState
 from hostagent.drivers import domain_xml
 from hostagent.drivers.kvm_probe import KvmProbe
@@ -59,14 +59,14 @@ class LibvirtHypervisor:
 
     async def facts(self) -> HypervisorFacts:
         domain_type, reason = await self._probe.decide()
-        if self._connection.problem:
-            return HypervisorFacts("", "", domain_type, reason, problem=f"libvirtd: {self._connection.problem}")
-
         def ask(connection: Any) -> tuple[int, int, str]:
             capabilities = connection.getDomainCapabilities(None, "x86_64", "pc", domain_type, 0)
             return connection.getLibVersion(), connection.getVersion(), capabilities
 
-        library, qemu, capabilities = await self._connection.call(ask)
+        try:
+            library, qemu, capabilities = await self._connection.call(ask)
+        except HostError as error:
+            return HypervisorFacts("", "", domain_type, reason, problem=error.problem.message)
         _, models = domain_xml.read_capabilities(capabilities)
         return HypervisorFacts(_version(library), _version(qemu), domain_type, reason, models)
 

@@ -32,6 +32,7 @@ class LibvirtConnection:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="libvirt")
         self._connection: Any = None
         self._lost = asyncio.Event()
+        self._registration = -1
         self._task: asyncio.Task[None] | None = None
         self._connected = asyncio.Event()
         self.problem = "not connected yet"
@@ -53,9 +54,10 @@ class LibvirtConnection:
 
     async def call(self, fn: Callable[[Any], T], deadline: float = 20.0) -> T:
         """`fn(connection)` in a thread. Raises `HostError`: temporary when the daemon is away or too slow."""
-        if self._connection is None:
+        connection = self._connection
+        if connection is None:
             raise temporary("libvirt", f"libvirtd is not available: {self.problem}")
-        return await self._in_thread(lambda: fn(self._connection), deadline)
+        return await self._in_thread(lambda: fn(connection), deadline)
 
     async def _in_thread(self, fn: Callable[[], T], deadline: float) -> T:
         future = asyncio.get_running_loop().run_in_executor(self._threads, fn)
@@ -101,7 +103,8 @@ class LibvirtConnection:
             connection = libvirt.open(self._uri)
             connection.registerCloseCallback(closed, None)
             connection.setKeepAlive(5, 3)
-            connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, lifecycle, None)
+            lifecycle_id = libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE
+            self._registration = connection.domainEventRegisterAny(None, lifecycle_id, lifecycle, None)
             return connection
 
         self._connection = await self._in_thread(connect, 30)
@@ -111,11 +114,13 @@ class LibvirtConnection:
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(HostError):
-                await self._in_thread(lambda: _close(connection), 5)
+                await self._in_thread(lambda: _close(connection, self._registration), 5)
 
 
-def _close(connection: Any) -> None:
-    """Without this the callbacks would keep the connection, and it the daemon's client, for ever."""
+def _close(connection: Any, registration: int) -> None:
+    """A callback left registered would keep the connection open, and go on being called."""
+    with contextlib.suppress(libvirt.libvirtError):
+        connection.domainEventDeregisterAny(registration)
     with contextlib.suppress(libvirt.libvirtError):
         connection.unregisterCloseCallback()
     connection.close()

@@ -1,0 +1,265 @@
+"""VMs on a real libvirtd and QEMU: power, events, restarts of the agent and of libvirtd, what goes wrong."""
+
+import asyncio
+import os
+import shutil
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from hostagent.contract import HostError, StorageSpec, VmSpec, VmStatus, VolumeSpec
+from hostagent.drivers.disks import LocalDisks
+from hostagent.drivers.downloads import HttpDownloads
+from hostagent.drivers.files import FileRecords
+from hostagent.drivers.hypervisor import LibvirtHypervisor
+from hostagent.drivers.kvm_probe import KvmProbe
+from hostagent.drivers.libvirt_connection import LibvirtConnection
+from hostagent.drivers.machine import LinuxMachine
+from hostagent.ensure.agent import Agent, Ports
+from hostagent.ensure.image import image_path
+from hostagent.sim.network import SimNetwork
+from tests.hostagent import specs
+from tests.hostagent.specs import IMAGE, STORAGE, VM, VOLUME
+from tools.guests import nano
+from tools.guests.cache import image
+from tools.lab import Host, Lab
+
+pytestmark = pytest.mark.host
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    with Lab(tmp_path_factory.mktemp("lab")) as lab:
+        host = lab.add_host("host-a")
+        host.inside.run("ip", "link", "add", "br_eth0", "type", "bridge")
+        yield host
+
+
+def build(machine: Host) -> Agent:
+    """The agent's real drivers on the lab's host; its network is another test's matter."""
+    state = machine.directory / "agent"
+    return Agent(
+        "a" * 32,
+        Ports(
+            machine=LinuxMachine(),
+            hypervisor=LibvirtHypervisor(
+                LibvirtConnection(machine.uri),
+                KvmProbe(state / "kvm-probe.json", "qemu", None),
+                machine.directory / "log/serial",
+            ),
+            disks=LocalDisks(),
+            downloads=HttpDownloads(ssl.create_default_context()),
+            network=SimNetwork(("eth0",), True),
+            records=FileRecords(state / "records"),
+        ),
+    )
+
+
+@pytest.fixture
+async def agent(machine: Host) -> AsyncIterator[Agent]:
+    """An agent with a storage, the nano image in its cache and a root volume on it; afterwards nothing is left."""
+    agent = build(machine)
+    await agent.open()
+    root = machine.directory / "srv/ps"
+    await agent.storage.put(STORAGE, StorageSpec(generation=1, path=str(root)))
+    cached = Path(image_path(str(root), IMAGE, "qcow2"))
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(image(nano.DISK), cached)
+    await agent.volume.put(VOLUME, VolumeSpec.model_validate(specs.volume(base_image_uuid=IMAGE, size=0)))
+    yield agent
+    await agent.vm.delete(VM)
+    await agent.volume.delete(VOLUME, STORAGE, f"volumes/{VOLUME}.qcow2")
+    assert await agent.vm.list() == []
+    assert not (root / "volumes").exists()
+    assert list((machine.directory / "log/serial").iterdir()) == []
+    await agent.close()
+
+
+async def put(agent: Agent, **changes: object) -> VmStatus:
+    return await agent.vm.put(VM, VmSpec.model_validate(specs.vm(**changes)))
+
+
+async def until_event(agent: Agent, after: int, state: str) -> str:
+    """The reason of the first event with that state."""
+    async with asyncio.timeout(10):
+        while True:
+            page = await agent.events.get(after, 10)
+            for event in page.events:
+                if event.state == state:
+                    return event.reason
+            after = page.last_sequence
+
+
+def last(agent: Agent) -> int:
+    return agent.events._sequence
+
+
+async def test_life_of_a_vm(agent: Agent, machine: Host) -> None:
+    status = await put(agent)
+    assert (status.state, status.generation, status.boot_token) == ("running", 1, "one")
+    assert [(console.protocol, console.host) for console in status.consoles] == [("vnc", "127.0.0.1")]
+    async with asyncio.timeout(10):
+        while "NANO BOOTED FROM DISK" not in Path(status.serial_log).read_text():
+            await asyncio.sleep(0.05)
+    assert "tap1" in machine.inside.run("ls", "/sys/class/net/br_eth0/brif")
+    pid = machine.inside.run("pgrep", "-f", f"guest={VM}").split()
+
+    assert await put(agent) == status
+    assert machine.inside.run("pgrep", "-f", f"guest={VM}").split() == pid  # repeating it starts nothing
+
+    status = await put(agent, generation=2, boot_token="two", stop_timeout=0, memory_bytes=96 << 20)
+    assert (status.state, status.boot_token) == ("running", "two")
+    assert machine.inside.run("pgrep", "-f", f"guest={VM}").split() != pid
+
+    status = await put(agent, generation=3, power="stopped", stop_timeout=1)  # nano ignores the button: pulled
+    assert (status.state, status.generation, status.consoles) == ("stopped", 3, [])
+    with pytest.raises(HostError) as refused:
+        await put(agent, generation=2)
+    assert refused.value.problem.code == "stale_generation"
+
+
+async def test_events_tell_starts_stops_and_crashes(agent: Agent, machine: Host) -> None:
+    after = last(agent)
+    await put(agent)
+    assert await until_event(agent, after, "running") == "booted"
+    after = last(agent)
+    machine.inside.run("virsh", "-c", "qemu:///system", "destroy", VM)
+    assert await until_event(agent, after, "stopped") == "destroyed"
+    await put(agent)
+    after = last(agent)
+    machine.inside.run("kill", "-9", *machine.inside.run("pgrep", "-f", f"guest={VM}").split())
+    assert await until_event(agent, after, "crashed") == "failed"
+    assert (await agent.vm.get(VM)).state == "crashed"
+    assert (await put(agent, generation=2)).state == "running"
+    assert (await put(agent, generation=3, power="stopped", stop_timeout=0)).state == "stopped"
+
+
+async def restart_libvirtd(machine: Host, meanwhile: str | None = None) -> None:
+    pid = machine.inside.run("cat", "/run/libvirtd.pid").strip()
+    machine.inside.run("kill", "-9", pid)
+    if meanwhile:
+        machine.inside.run("kill", "-9", meanwhile)
+    await asyncio.to_thread(machine.start_libvirtd)
+
+
+async def test_libvirtd_may_restart_and_what_happened_meanwhile_is_told(agent: Agent, machine: Host) -> None:
+    await put(agent)
+    await restart_libvirtd(machine)
+    async with asyncio.timeout(10):
+        while (await agent.host.get()).problems:
+            await asyncio.sleep(0.1)
+    assert (await agent.vm.get(VM)).state == "running"
+
+    after = last(agent)
+    [qemu] = machine.inside.run("pgrep", "-f", f"guest={VM}").split()
+    await restart_libvirtd(machine, meanwhile=qemu)
+    assert await until_event(agent, after, "crashed") == "missed"
+    await restart_libvirtd(machine)  # libvirt has forgotten the reason by now
+    async with asyncio.timeout(10):
+        while (await agent.host.get()).problems:
+            await asyncio.sleep(0.1)
+    assert (await agent.vm.get(VM)).state == "crashed"
+
+    after = last(agent)
+    await put(agent, generation=2, boot_token="again")
+    assert await until_event(agent, after, "running") == "booted"  # events flow on the new connection
+
+
+async def test_without_libvirtd_the_facts_say_so_and_calls_are_temporary(agent: Agent, machine: Host) -> None:
+    machine.inside.run("kill", "-9", machine.inside.run("cat", "/run/libvirtd.pid").strip())
+    try:
+        async with asyncio.timeout(10):
+            while not (await agent.host.get()).problems:
+                await asyncio.sleep(0.05)
+        with pytest.raises(HostError) as refused:
+            await put(agent)
+        assert (refused.value.problem.error_class, refused.value.problem.code) == ("temporary", "libvirt")
+    finally:
+        await asyncio.to_thread(machine.start_libvirtd)
+    async with asyncio.timeout(10):
+        while (await agent.host.get()).problems:
+            await asyncio.sleep(0.1)
+
+
+async def test_an_agent_that_restarts_remembers_and_touches_nothing(agent: Agent, machine: Host) -> None:
+    status = await put(agent, generation=4)
+    pid = machine.inside.run("pgrep", "-f", f"guest={VM}")
+    second = build(machine)
+    await second.open()
+    try:
+        assert second.events.boot_id != agent.events.boot_id
+        assert await second.vm.list() == [status]
+        assert await put(second, generation=4) == status
+        assert machine.inside.run("pgrep", "-f", f"guest={VM}") == pid
+        with pytest.raises(HostError, match="older"):
+            await put(second, generation=3)
+    finally:
+        await second.close()
+
+
+async def test_a_hung_guest_process_is_stopped(agent: Agent, machine: Host) -> None:
+    await put(agent)
+    [qemu] = machine.inside.run("pgrep", "-f", f"guest={VM}").split()
+    machine.inside.run("kill", "-STOP", qemu)
+    assert (await agent.vm.get(VM)).state == "running"
+    assert (await put(agent, generation=2, power="stopped", stop_timeout=0)).state == "stopped"
+
+
+async def test_a_missing_disk_is_named_and_nothing_runs(agent: Agent, machine: Host) -> None:
+    await agent.volume.delete(VOLUME, STORAGE, f"volumes/{VOLUME}.qcow2")
+    after = last(agent)
+    with pytest.raises(HostError, match=VOLUME):
+        await put(agent)
+    assert (await agent.vm.get(VM)).state == "stopped"
+    assert [event for event in (await agent.events.get(after, 0.3)).events if event.state == "crashed"] == []
+
+
+async def test_boots_from_cd_and_names_that_xml_must_survive(agent: Agent, machine: Host) -> None:
+    iso = machine.directory / "srv/ps/imagecache/iso/i/i.iso"
+    iso.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(image(nano.ISO), iso)
+    cd = {"image_uuid": "7" * 32, "storage_uuid": STORAGE, "path": "imagecache/iso/i/i.iso"}
+    name = "<a> & \"b\" 'c' ünï \t\x01"
+    status = await put(agent, isos=[cd], boot_order=["CdRom", "HardDisk"], name=name, console_mode="vncAndSpice")
+    async with asyncio.timeout(10):
+        while "NANO BOOTED FROM CDROM" not in Path(status.serial_log).read_text():
+            await asyncio.sleep(0.05)
+    assert sorted(console.protocol for console in status.consoles) == ["spice", "vnc"]
+    status = await put(agent, generation=2, boot_token="x", stop_timeout=0, isos=[{"image_uuid": None}])
+    async with asyncio.timeout(10):
+        while "NANO BOOTED FROM DISK" not in Path(status.serial_log).read_text():
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("mode", ["none", "host-model", "host-passthrough"])
+async def test_every_cpu_mode_starts_under_emulation(agent: Agent, mode: str) -> None:
+    status = await put(agent, cpu_mode=mode)
+    assert status.state == "running"
+
+
+async def test_the_guest_sees_what_cloud_init_looks_for(agent: Agent, machine: Host) -> None:
+    await put(agent)
+    xml = machine.inside.run("virsh", "-c", "qemu:///system", "dumpxml", VM)
+    assert "CloudStack KVM Hypervisor" in xml
+    [qemu] = machine.inside.run("pgrep", "-f", f"guest={VM}").split()
+    assert "product=CloudStack KVM Hypervisor" in machine.inside.run("cat", f"/proc/{qemu}/cmdline")
+
+
+async def test_domains_of_others_are_left_alone(agent: Agent, machine: Host) -> None:
+    other = machine.directory / "other.xml"
+    other.write_text("<domain type='qemu'><name>other</name><memory>32768</memory><os><type>hvm</type></os></domain>")
+    machine.inside.run("virsh", "-c", "qemu:///system", "define", str(other))
+    try:
+        assert await agent.vm.list() == []
+    finally:
+        machine.inside.run("virsh", "-c", "qemu:///system", "undefine", "other")
+
+
+async def test_facts(agent: Agent) -> None:
+    facts = await agent.host.get()
+    assert (facts.domain_type, facts.problems) == ("qemu", [])
+    assert facts.qemu_version.count(".") == 2
+    assert "qemu64" in facts.cpu_models
+    assert facts.memory_bytes == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
