@@ -64,6 +64,24 @@ def return_ip(tx: Tx, used_ip_uuid: str) -> None:
         rows.update(tx, "IpRangeVO", row["uuid"], lowest_free=used["ip_in_long"], last_op_date=row["last_op_date"])
 
 
+def noted(tx: Tx, used_ip_uuid: str) -> dict[str, Any]:
+    """A used address as JSON, for `retake_ip`."""
+    used = rows.get(tx, "UsedIpVO", used_ip_uuid) or {}
+    return {key: value for key, value in used.items() if key not in ("create_date", "last_op_date")}
+
+
+def retake_ip(tx: Tx, used: dict[str, Any]) -> bool:
+    """Undo of `return_ip`; False when the address is somebody else's by now."""
+    ip_range = rows.get(tx, "IpRangeVO", used["ip_range_uuid"])
+    if ip_range is None or allocation.used_ips(tx, used["l3_network_uuid"], used["ip_in_long"], used["ip_in_long"]):
+        return False
+    rows.insert(tx, "UsedIpVO", **used)
+    if ip_range["lowest_free"] == used["ip_in_long"]:
+        after = used["ip_in_long"] + 1
+        rows.update(tx, "IpRangeVO", ip_range["uuid"], lowest_free=after, last_op_date=ip_range["last_op_date"])
+    return True
+
+
 def _record(tx: Tx, ip_range: rows.Row, number: int, uuid: str, used_for: str) -> rows.Row:
     return rows.insert(
         tx,

@@ -36,7 +36,9 @@ def snapshot(tx: Tx, host_uuid: str, generation: int) -> SnapshotSpec:
     l3s = _by_uuid(tx, "L3NetworkVO", {nic["l3_network_uuid"] for nic in nics})
     bridge_of = {bridge.l2_uuid: bridge.name for bridge in bridges}
     tags = _tags(tx, list(vms))
-    services = _grouped(rows.find(tx, "NetworkServiceL3NetworkRefVO", l3_network_uuid=list(l3s)), "network_service_type")
+    services = _grouped(
+        rows.find(tx, "NetworkServiceL3NetworkRefVO", l3_network_uuid=list(l3s)), "network_service_type"
+    )
     networks = [
         _network(tx, l3, bridge_of[l3["l2_network_uuid"]], set(services.get(uuid, ())), nics, vms, tags)
         for uuid, l3 in sorted(l3s.items())
@@ -129,7 +131,9 @@ def _instances(
 
 
 def _tags(tx: Tx, vm_uuids: list[str]) -> Tags:
-    return _grouped(rows.find(tx, "SystemTagVO", resource_uuid=vm_uuids, order_by=("create_date",)), "tag", "resource_uuid")
+    return _grouped(
+        rows.find(tx, "SystemTagVO", resource_uuid=vm_uuids, order_by=("create_date",)), "tag", "resource_uuid"
+    )
 
 
 def _grouped(found: list[rows.Row], value: str, key: str = "l3_network_uuid") -> dict[str, list[Any]]:

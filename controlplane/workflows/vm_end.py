@@ -1,0 +1,162 @@
+"""Destroying a VM, taking that back, and deleting it for good.
+
+A destroyed VM runs nowhere and has no addresses, but its disks lie where they were, until it is recovered or expunged.
+Expunging forgets the VM in one transaction; its files are garbage from then on, which the host deletes now or later.
+"""
+
+import logging
+from functools import partial
+from typing import Any
+
+from controlplane.contract.error import ApiError, Temporary
+from controlplane.contract.vm import DestroyVmInstance, ExpungeVmInstance, RecoverVmInstance
+from controlplane.operations.interface import Operation
+from controlplane.rules.vm_state import DESTROYED, DESTROYING, STOPPED, must_allow
+from controlplane.store import rows
+from controlplane.store.database import Tx
+from controlplane.store.tables import now
+from controlplane.workflows import inventories, tag
+from controlplane.workflows.ip_range import noted, retake_ip, return_ip
+from controlplane.workflows.vm import failing, halt, queue
+from controlplane.workflows.vm_allocation import remove_nics
+from controlplane.workflows.vm_placement import occupy, release_disk, vacate
+from controlplane.workflows.vm_spec import vm_spec, volume_path
+from controlplane.workflows.world import World, workflow
+
+log = logging.getLogger("steppe.vm")
+Json = dict[str, Any]
+
+
+@workflow(DestroyVmInstance, queue=queue)
+async def destroy(op: Operation[World], message: DestroyVmInstance) -> Json:
+    uuid = message.uuid
+
+    def begin(tx: Tx) -> Json | None:
+        vm = rows.get(tx, "VmInstanceVO", uuid)
+        if vm is None or vm["state"] == DESTROYED:
+            return None
+        must_allow("DestroyVmInstance", uuid, vm["state"])
+        rows.update(tx, "VmInstanceVO", uuid, state=DESTROYING, generation=vm["generation"] + 1)
+        nics = rows.find(tx, "VmNicVO", vm_instance_uuid=uuid)
+        volumes = rows.find(tx, "VolumeVO", vm_instance_uuid=uuid)
+        return {
+            "state": vm["state"],
+            "host_uuid": vm["host_uuid"],
+            "spec": vm_spec(tx, uuid),
+            "addresses": {nic["uuid"]: noted(tx, nic["used_ip_uuid"]) for nic in nics if nic["used_ip_uuid"]},
+            "volumes": {volume["uuid"]: volume["device_id"] for volume in volumes},
+        }
+
+    def abandon(tx: Tx) -> None:
+        if begun:
+            where = {"uuid": uuid, "state": DESTROYING}
+            rows.update_where(tx, "VmInstanceVO", where, state=begun["state"])
+
+    begun: Json | None = None
+    with failing("VM.1004", f"cannot destroy VM {uuid}"):
+        begun = await op.tx_step("begin", begin, abandon)
+        if begun is None:
+            return {}
+        host = begun["host_uuid"]
+        if host:
+            await halt(op, uuid, host, begun["spec"], grace=0)
+        garbage = await op.tx_step("finish", lambda tx: _finish(tx, uuid), lambda tx: _unfinish(tx, uuid, begun))
+    if host:
+        await op.world.network.settle(host)
+    await collect(op.world, garbage)
+    return {}
+
+
+def _finish(tx: Tx, uuid: str) -> list[str]:
+    """Returns the volumes to delete at once: none unless `vm/deletionPolicy` is Direct."""
+    vacate(tx, uuid)
+    for nic in rows.find(tx, "VmNicVO", vm_instance_uuid=uuid):
+        if nic["used_ip_uuid"]:
+            return_ip(tx, nic["used_ip_uuid"])
+        rows.update(tx, "VmNicVO", nic["uuid"], used_ip_uuid=None, ip=None, netmask=None, gateway=None)
+    for volume in rows.find(tx, "VolumeVO", vm_instance_uuid=uuid):
+        if volume["type"] == "Root":
+            rows.update(tx, "VolumeVO", volume["uuid"], status="Deleted")
+        elif _config(tx, "dataVolume.deleteOnVmDestroy", "false") != "true":
+            rows.update(tx, "VolumeVO", volume["uuid"], vm_instance_uuid=None, device_id=None)
+    rows.update(tx, "VmInstanceVO", uuid, state=DESTROYED, destroyed_at=now())
+    return remove_vm(tx, uuid) if _config(tx, "deletionPolicy", "Delay") == "Direct" else []
+
+
+def _unfinish(tx: Tx, uuid: str, begun: Json) -> None:
+    """As it was, except that an address somebody else has taken meanwhile is chosen anew at the next start.
+
+    Nothing comes back of a VM that was deleted at once (policy Direct)."""
+    vm = rows.get(tx, "VmInstanceVO", uuid)
+    if vm is None or vm["state"] != DESTROYED:
+        return
+    for nic, used in begun["addresses"].items():
+        if retake_ip(tx, used):
+            address = {key: used[key] for key in ("ip", "netmask", "gateway")}
+            rows.update(tx, "VmNicVO", nic, used_ip_uuid=used["uuid"], **address)
+    for volume, device_id in begun["volumes"].items():
+        rows.update(tx, "VolumeVO", volume, status="Ready", vm_instance_uuid=uuid, device_id=device_id)
+    if begun["host_uuid"]:
+        occupy(tx, uuid, begun["host_uuid"])
+    rows.update(tx, "VmInstanceVO", uuid, state=DESTROYING, destroyed_at=None)
+
+
+@workflow(RecoverVmInstance, queue=queue)
+async def recover(op: Operation[World], message: RecoverVmInstance) -> Json:
+    uuid = message.uuid
+
+    def change(tx: Tx) -> Json:
+        vm = inventories.must_get(tx, "VmInstanceVO", uuid)
+        must_allow("RecoverVmInstance", uuid, vm["state"])
+        rows.update(tx, "VolumeVO", vm["root_volume_uuid"], status="Ready")
+        rows.update(tx, "VmInstanceVO", uuid, state=STOPPED, destroyed_at=None)
+        return inventories.vm(tx, uuid)
+
+    return await op.tx_step("recover", change)
+
+
+@workflow(ExpungeVmInstance, queue=queue)
+async def expunge(op: Operation[World], message: ExpungeVmInstance) -> Json:
+    def remove(tx: Tx) -> list[str]:
+        vm = inventories.must_get(tx, "VmInstanceVO", message.uuid)
+        must_allow("ExpungeVmInstance", message.uuid, vm["state"])
+        return remove_vm(tx, message.uuid)
+
+    await collect(op.world, await op.tx_step("expunge", remove))
+    return {}
+
+
+def remove_vm(tx: Tx, uuid: str) -> list[str]:
+    """Rows of the VM and of the volumes still with it, whose uuids are returned; their files become garbage."""
+    remove_nics(tx, uuid)
+    volumes = rows.find(tx, "VolumeVO", vm_instance_uuid=uuid)
+    for volume in volumes:
+        ref = rows.get(tx, "LocalStorageResourceRefVO", volume["uuid"])
+        if ref:
+            where = {key: ref[key] for key in ("primary_storage_uuid", "host_uuid")}
+            rows.insert(tx, "VolumeGarbageVO", uuid=volume["uuid"], path=volume_path(volume), **where)
+        release_disk(tx, volume["uuid"])
+        tag.remove_all(tx, volume["uuid"])
+        rows.delete(tx, "VolumeVO", volume["uuid"])
+    tag.remove_all(tx, uuid)
+    rows.delete(tx, "VmInstanceVO", uuid)
+    return [volume["uuid"] for volume in volumes]
+
+
+async def collect(world: World, volumes: list[str]) -> None:
+    """Delete these files of expunged volumes; what a host does not delete now stays garbage for the reconciler."""
+    if not volumes:
+        return
+    for row in await world.db.read(lambda tx: rows.find(tx, "VolumeGarbageVO", uuid=volumes)):
+        try:
+            host = world.hosts.get(row["host_uuid"])
+            await host.delete_volume(row["uuid"], row["primary_storage_uuid"], row["path"])
+        except (ApiError, Temporary) as error:
+            log.warning("volume %s is not deleted from host %s: %s", row["uuid"], row["host_uuid"], error)
+        else:
+            await world.db.write(partial(rows.delete, resource_type="VolumeGarbageVO", uuid=row["uuid"]))
+
+
+def _config(tx: Tx, name: str, default: str) -> str:
+    row = rows.find_one(tx, "GlobalConfigVO", category="vm", name=name)
+    return str(row["value"]) if row and row["value"] else default

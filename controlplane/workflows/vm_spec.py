@@ -1,0 +1,169 @@
+"""From a VM's rows to what its host is told: domain, disks, image copies. JSON, so that a step can remember it."""
+
+from typing import Any
+
+from controlplane.contract.error import ApiError, Temporary, refused
+from controlplane.rules.bridge import bridge_name
+from controlplane.store import rows
+from controlplane.store.database import Tx
+from controlplane.workflows.world import World
+from hostagent.contract import DiskSpec, ImageSpec, IsoSpec, NicSpec, VmSpec, VolumeSpec
+
+Json = dict[str, Any]
+ISO_TAG = "iso"
+GRACE = 60  # seconds a guest gets to shut down
+
+
+def vm_spec(tx: Tx, uuid: str) -> Json:
+    """A `VmSpec` without its power. The caller has counted `generation` up."""
+    vm = rows.get(tx, "VmInstanceVO", uuid)
+    assert vm is not None
+    nics = rows.find(tx, "VmNicVO", vm_instance_uuid=uuid, order_by=("device_id",))
+    volumes = rows.find(tx, "VolumeVO", vm_instance_uuid=uuid, order_by=("device_id",))
+    l3s = rows.find(tx, "L3NetworkVO", uuid={nic["l3_network_uuid"] for nic in nics}) if nics else []
+    l2s = rows.find(tx, "L2NetworkVO", uuid={l3["l2_network_uuid"] for l3 in l3s}) if l3s else []
+    bridges = {l2["uuid"]: bridge_name(l2["physical_interface"], l2["vlan"]) for l2 in l2s}
+    networks = {l3["uuid"]: (bridges[l3["l2_network_uuid"]], l3["mtu"]) for l3 in l3s}
+    config = {row["name"]: row["value"] for row in rows.find(tx, "GlobalConfigVO", category="kvm")}
+    iso = _iso(tx, uuid)
+    spec = VmSpec(
+        generation=vm["generation"],
+        name=vm["name"],
+        cpu_num=vm["cpu_num"],
+        memory_bytes=vm["memory_size"],
+        disks=[_disk(volume) for volume in volumes],
+        nics=[_nic(nic, *networks[nic["l3_network_uuid"]]) for nic in nics],
+        isos=[_iso_spec(iso, volumes[0]["primary_storage_uuid"])] if iso else [],
+        boot_order=_boot_order(vm, iso),
+        power="stopped",
+        boot_token=vm["boot_token"] or "",
+        cpu_mode=config.get("vm.cpuMode") or "none",
+        console_mode=config.get("vm.consoleMode") or "vnc",
+    )
+    return spec.model_dump(mode="json")
+
+
+async def power_on(world: World, host_uuid: str, vm_uuid: str, spec: Json) -> None:
+    await world.hosts.get(host_uuid).put_vm(vm_uuid, VmSpec.model_validate(spec | {"power": "running"}))
+
+
+async def power_off(world: World, host_uuid: str, vm_uuid: str, spec: Json, grace: int) -> None:
+    """The guest stops, gracefully or not, and its domain is removed: a host defines only VMs that are placed on it."""
+    client = world.hosts.get(host_uuid)
+    await client.put_vm(vm_uuid, VmSpec.model_validate(spec | {"power": "stopped", "stop_timeout": grace}))
+    await client.delete_vm(vm_uuid)
+
+
+def root_path(account_uuid: str, volume_uuid: str) -> str:
+    """Below the storage's directory, as the reference lays it out."""
+    return f"rootVolumes/acct-{account_uuid}/vol-{volume_uuid}/{volume_uuid}.qcow2"
+
+
+def data_path(account_uuid: str, volume_uuid: str) -> str:
+    return f"dataVolumes/acct-{account_uuid}/vol-{volume_uuid}/{volume_uuid}.qcow2"
+
+
+def volume_path(volume: rows.Row) -> str:
+    """Relative to the storage, from the stored absolute path."""
+    folder = "rootVolumes/" if volume["type"] == "Root" else "dataVolumes/"
+    return folder + str(volume["install_path"]).rpartition(f"/{folder}")[2]
+
+
+# -- disks and images on the host --------------------------------------------------------------------------------
+
+
+async def make_volume(world: World, host_uuid: str, volume: Json, image: Json | None) -> None:
+    """`volume`: uuid, storage_uuid, path, size. With a template the image is copied to the host first, if need be."""
+    spec = VolumeSpec(
+        generation=1,
+        storage_uuid=volume["storage_uuid"],
+        path=volume["path"],
+        size=0 if image else volume["size"],
+        base_image_uuid=image["uuid"] if image else None,
+    )
+    client = world.hosts.get(host_uuid)
+    try:
+        await client.put_volume(volume["uuid"], spec)
+    except ApiError as error:
+        if image is None or getattr(error, "problem_code", "") != "not_found":
+            raise
+        await copy_image(world, host_uuid, volume["storage_uuid"], image)
+        await client.put_volume(volume["uuid"], spec)
+
+
+async def copy_image(world: World, host_uuid: str, storage_uuid: str, image: Json) -> None:
+    """The image is in the cache of the host's storage."""
+    url, token = world.extras["image_source"](image)
+    spec = ImageSpec(
+        generation=1,
+        storage_uuid=storage_uuid,
+        url=url,
+        bearer_token=token,
+        sha256=image["sha256"],
+        size=image["actual_size"],
+        format=image["format"],
+    )
+    await world.hosts.get(host_uuid).put_image(image["uuid"], spec)
+
+
+async def delete_volume(world: World, host_uuid: str, volume: Json) -> None:
+    await world.hosts.get(host_uuid).delete_volume(volume["uuid"], volume["storage_uuid"], volume["path"])
+
+
+async def ensure_iso(world: World, host_uuid: str, vm_uuid: str) -> None:
+    def find(tx: Tx) -> tuple[rows.Row | None, str]:
+        root = rows.find_one(tx, "VolumeVO", vm_instance_uuid=vm_uuid, type="Root")
+        return _iso(tx, vm_uuid), root["primary_storage_uuid"] if root else ""
+
+    iso, storage_uuid = await world.db.read(find)
+    if iso:
+        await copy_image(world, host_uuid, storage_uuid, iso)
+
+
+async def unless_lost(world: World, host_uuid: str, error: Temporary) -> Exception:
+    """What to raise for a host that does not answer: try again, or give up when it is known to be lost."""
+    host = await world.db.read(lambda tx: rows.get(tx, "HostVO", host_uuid))
+    if host is None or host["status"] == "Disconnected":
+        return refused(f"host {host['name'] if host else host_uuid} was lost: {error}")
+    return error
+
+
+# -- parts ---------------------------------------------------------------------------------------------------------
+
+
+def _iso(tx: Tx, vm_uuid: str) -> rows.Row | None:
+    """The attached ISO image, if it still exists."""
+    for tag in rows.find(tx, "SystemTagVO", resource_uuid=vm_uuid, inherent=True):
+        prefix, _, image_uuid = tag["tag"].partition("::")
+        if prefix == ISO_TAG:
+            image = rows.get(tx, "ImageVO", image_uuid)
+            return image if image and image["status"] == "Ready" else None
+    return None
+
+
+def _iso_spec(iso: rows.Row, storage_uuid: str) -> IsoSpec:
+    uuid = iso["uuid"]
+    return IsoSpec(image_uuid=uuid, storage_uuid=storage_uuid, path=f"imagecache/iso/{uuid}/{uuid}.iso")
+
+
+def _boot_order(vm: rows.Row, iso: rows.Row | None) -> list[str]:
+    """An explicit order wins; a VM made from an ISO boots from it until its first reboot or stop-start."""
+    if vm["boot_order"]:
+        return str(vm["boot_order"]).split(",")
+    is_first_boot = not vm["boot_token"]
+    return ["CdRom", "HardDisk"] if iso and iso["uuid"] == vm["image_uuid"] and is_first_boot else ["HardDisk"]
+
+
+def _disk(volume: rows.Row) -> DiskSpec:
+    return DiskSpec(
+        volume_uuid=volume["uuid"],
+        storage_uuid=volume["primary_storage_uuid"],
+        path=volume_path(volume),
+        device_id=volume["device_id"],
+    )
+
+
+def _nic(nic: rows.Row, bridge: str, mtu: int) -> NicSpec:
+    return NicSpec(
+        nic_uuid=nic["uuid"], mac=nic["mac"], bridge=bridge, tap=nic["tap"], device_id=nic["device_id"], mtu=mtu
+    )
