@@ -12,6 +12,7 @@ from controlplane.contract.base import Api, Create, Query
 from controlplane.contract.error import ApiError, invalid, not_found
 from controlplane.contract.parse import wire_name
 from controlplane.operations.engine import Engine
+from controlplane.rules import system_tag
 from controlplane.services.registry import Caller, all_answers, all_checks
 from controlplane.store import query, rows
 from controlplane.store.database import Tx
@@ -38,6 +39,7 @@ async def dispatch(
     def check(tx: Tx) -> None:
         references_exist(tx, message)
         chosen_uuid_is_free(tx, message)
+        tags_are_valid(message)
         for verify in all_checks.get(name, ()):
             verify(tx, message)
 
@@ -61,6 +63,14 @@ def chosen_uuid_is_free(tx: Tx, message: Api) -> None:
     if rows.get(tx, message.creates, message.resource_uuid):
         detail = f"field[resourceUuid] of {message.api_name()}: {message.resource_uuid} exists already"
         raise invalid(detail, "resourceUuid")
+
+
+def tags_are_valid(message: Api) -> None:
+    if isinstance(message, Create) and message.system_tags:
+        tags = system_tag.joined(message.creates, message.system_tags)
+        for tag in tags:
+            system_tag.must_be_valid(message.creates, tag)
+        system_tag.must_be_single(message.creates, tags)
 
 
 def _for_the_journal(message: Api) -> dict[str, Any]:

@@ -81,3 +81,24 @@ async def test_sizes_out_of_bounds_are_refused(api, field, value):
     params = {"name": "o", "cpuNum": 1, "cpuSpeed": 1000, "memorySize": 1 << 30} | {field: value}
     error = await api.refusal("POST", "/v1/instance-offerings", {"params": params})
     assert error["field"] == field
+
+
+async def test_tags_come_and_go_with_their_resource(api):
+    zone = await api.create("/zones", name="z", userTags=["a", "b"])
+    body = (await api.http.get("/v1/user-tags?sort=tag&fields=tag,resourceType,resourceUuid")).json()
+    expected = [{"tag": tag, "resourceType": "ZoneVO", "resourceUuid": zone["uuid"]} for tag in ("a", "b")]
+    assert body["inventories"] == expected
+    await api.run("DELETE", f"/v1/zones/{zone['uuid']}")
+    assert (await api.http.get("/v1/user-tags")).json() == {"inventories": []}
+
+
+async def test_tags_may_stand_beside_the_parameters(api):
+    status, _ = await api.run("POST", "/v1/zones", {"params": {"name": "z"}, "userTags": ["x"]})
+    assert status == 200
+    assert [tag["tag"] for tag in (await api.http.get("/v1/user-tags")).json()["inventories"]] == ["x"]
+
+
+async def test_an_unknown_system_tag_is_refused_before_anything_is_stored(api):
+    error = await api.refusal("POST", "/v1/zones", {"params": {"name": "z"}, "systemTags": ["colour::red"]})
+    assert "colour::red" in error["details"]
+    assert (await api.http.get("/v1/zones")).json() == {"inventories": []}

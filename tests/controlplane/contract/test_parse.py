@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controlplane.contract.account import LogInByAccount
-from controlplane.contract.base import Api, Wire, parse_date, render_date
+from controlplane.contract.base import Api, Create, Wire, parse_date, render_date
 from controlplane.contract.condition import condition_text, parse_condition
 from controlplane.contract.error import ApiError
 from controlplane.contract.offering import CreateInstanceOffering
@@ -84,6 +84,7 @@ def test_every_declaration_is_whole(cls: type[Api]):
     assert set(cls.references) <= set(cls.model_fields)
     assert set(cls.secrets) <= set(cls.model_fields)
     assert cls.result is None or issubclass(cls.result, Wire)
+    assert not issubclass(cls, Create) or cls.creates.endswith("VO")
     assert (cls.route.action is not None) == (cls.route.method == "PUT")
 
 
