@@ -114,3 +114,10 @@ resource "steppe_vm" "vm" {
 
   depends_on = [steppe_local_storage.local]
 }
+
+# What the network is like once VMs are on it: its service address is taken with the first of them.
+data "steppe_network" "in_use" {
+  uuid = steppe_network.flat.uuid
+
+  depends_on = [steppe_vm.vm]
+}

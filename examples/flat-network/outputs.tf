@@ -14,3 +14,8 @@ output "vms" {
 output "network_uuid" {
   value = steppe_network.flat.uuid
 }
+
+output "service_ip" {
+  description = "Address at which DHCP and metadata answer on every host."
+  value       = data.steppe_network.in_use.service_ip
+}

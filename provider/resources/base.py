@@ -99,6 +99,8 @@ class Table(Resource):
         call, path = self.create_endpoint(planned)
         parameters = {self.field(name): planned[name] for name in ("name", "description", *self.creates_with)}
         parameters |= {**self.constants, **self.parameters(context, planned)}
+        # What is open in the plan is the control plane's to choose.
+        parameters = {name: None if value is UNKNOWN else value for name, value in parameters.items()}
         tags = self.tags(planned)
         wanted = [client.endpoint, self.type_name, parameters, tags]
         survivor = pending.here().abandoned(wanted)

@@ -179,12 +179,9 @@ class Vm(Table):
 
     def parameters(self, context: Context, planned: Object) -> dict[str, Any]:
         stopped = planned["power_state"] == "stopped"
-        # A computed default network is the control plane's choice.
-        default = planned["default_network_uuid"]
         return {
             "l3NetworkUuids": planned["network_uuids"],
             "strategy": "CreateStopped" if stopped else "InstantStart",
-            "defaultL3NetworkUuid": None if default is UNKNOWN else default,
         }
 
     def tags(self, planned: Object) -> list[str]:
