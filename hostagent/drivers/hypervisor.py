@@ -80,6 +80,7 @@ class LibvirtHypervisor:
         async def on_connect() -> None:
             watcher.connected(await self.list())
 
+        await self._probe.decide()  # now, so that no caller waits for it
         await self._connection.open(on_event, on_connect)
 
     async def close(self) -> None:
