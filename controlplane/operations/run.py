@@ -80,6 +80,7 @@ class Run(Generic[W]):
         self._log = claimed.log
         self._verdict = claimed.verdict
         self._cancelled = claimed.cancelled
+        self._refused = False  # a step was not begun because of the cancel (a TaskGroup would hide that)
         self._replayed = False  # the first step that is not in the log has been met
         self._entries: dict[str, Entry] = {}
         self._steps: set[asyncio.Task[Any]] = set()
@@ -135,7 +136,7 @@ class Run(Generic[W]):
             raise Unwind  # it was never begun
         if verdict is None and not logged:
             if self._cancelled and self._replayed:
-                raise asyncio.CancelledError
+                raise self._refuse()
             self._replayed = True
         entry = self._entries[name] = Entry(len(self._entries), name, undo)
         return entry
@@ -147,8 +148,12 @@ class Run(Generic[W]):
         if self._verdict is not None:
             raise Unwind
         if self._cancelled:
-            raise asyncio.CancelledError  # it may have been under way on another node: its undo is due
+            raise self._refuse()  # it may have been under way on another node: its undo is due
         return _UNKNOWN
+
+    def _refuse(self) -> asyncio.CancelledError:
+        self._refused = True
+        return asyncio.CancelledError()
 
     async def _counted(self, work: Awaitable[T]) -> T:
         """Remember the task, so that a failure elsewhere in the workflow ends this step before the undo begins."""
@@ -198,8 +203,9 @@ class Run(Generic[W]):
                 raise cause from None
             failure = "" if isinstance(cause, Unwind) else self._report(cause)
         else:
-            if self._verdict is None:
+            if self._verdict is None and not self._refused:
                 return Status(self.uuid, self.name, "done", result)
+            failure = CANCELLED
         finally:
             await self._stop_steps()
         return await self._back(failure)
