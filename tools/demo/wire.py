@@ -51,4 +51,4 @@ def _udp_ports(frame: bytes) -> tuple[int, int] | None:
     if len(frame) < 42 or frame[12:14] != b"\x08\x00" or frame[23] != socket.IPPROTO_UDP:
         return None
     start = 14 + (frame[14] & 0x0F) * 4
-    return struct.unpack_from("!HH", frame, start) if len(frame) >= start + 4 else None  # type: ignore[return-value]
+    return struct.unpack_from("!HH", frame, start) if len(frame) >= start + 4 else None

@@ -82,9 +82,8 @@ class Cloud:
     def _start_control_plane(self) -> Program:
         return self.lab.underlay.start(
             *(sys.executable, "-m", "controlplane.main", "--state-dir", self._state),
-            *("--listen", f"{SEAT}:{_TLS}", "--listen-plain", f"127.0.0.1:{_PLAIN}"),
-            *("--public-url", f"https://{SEAT}:{_TLS}", "--admin-password-file", self._password_file),
-            *("--image-dir", self._images),
+            *("--listen", f"127.0.0.1:{_PLAIN}", "--tls-listen", f"{SEAT}:{_TLS}"),
+            *("--admin-password-file", self._password_file, "--allow-file-images", self._images),
             log=self.lab.root / "controlplane.log",
         )
 

@@ -67,8 +67,10 @@ class Host:
         (self.directory / "ready").unlink(missing_ok=True)
         shutil.rmtree(self.directory / "libvirt-run", ignore_errors=True)
         (self.directory / "libvirt-run").mkdir()
-        self._holder = hold(sys.executable, str(Path(__file__).with_name("init.py")), str(self.directory), self.name)
-        wait_until((self.directory / "ready").exists, f"{self.name} boots")
+        init = str(Path(__file__).with_name("init.py"))
+        log = self.directory / "init.log"
+        self._holder = hold(sys.executable, init, str(self.directory), self.name, log=log)
+        wait_until((self.directory / "ready").exists, f"{self.name} boots (see {log})")
         lines: list[str] = []
         for nic, switch in (("eth0", "mgmt"), ("eth1", "guests")):
             cable = self._cable(nic)

@@ -28,7 +28,7 @@ class Lab:
         self.root.mkdir(parents=True, exist_ok=True)
         self.hosts: dict[str, Host] = {}
         self._forwards: list[subprocess.Popen[bytes]] = []
-        self.underlay = hold("cat")
+        self.underlay = hold("cat", log=self.root / "underlay.log")
         ip_batch(
             self.underlay,
             "link set lo up",

@@ -142,10 +142,11 @@ class Holder:
             self._holder.stdin.close()
 
 
-def hold(*program: str) -> Holder:
+def hold(*program: str, log: Path) -> Holder:
     """New network, mount, UTS, IPC and pid namespaces with `program` as process 1; its standard input is the lifeline."""
     flags = ("--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc")
-    process = subprocess.Popen(["unshare", *flags, *program], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    with log.open("wb") as output:
+        process = subprocess.Popen(["unshare", *flags, *program], stdin=subprocess.PIPE, stdout=output, stderr=output)
     wait_until(lambda: bool(_children(process.pid)), "unshare starts the first process")
     return Holder(process, _children(process.pid)[0])
 
