@@ -93,11 +93,11 @@ async def make_volume(world: World, host_uuid: str, volume: Json, image: Json | 
 
 async def copy_image(world: World, host_uuid: str, storage_uuid: str, image: Json) -> None:
     """The image is in the cache of the host's storage."""
-    url, token = world.extras["image_source"](image)
+    token = world.authority.image_token(image["uuid"]) if world.authority else ""
     spec = ImageSpec(
         generation=1,
         storage_uuid=storage_uuid,
-        url=url,
+        url=f"{world.settings.public_url}/v1/image-files/{image['uuid']}",
         bearer_token=token,
         sha256=image["sha256"],
         size=image["actual_size"],
