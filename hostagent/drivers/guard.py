@@ -9,7 +9,6 @@ has learnt the sender's MAC before the forward hook.
 """
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address
 
 from hostagent.contract import NetworkSpec, PortSpec, SnapshotSpec
 from hostagent.drivers import naming, nft
@@ -81,17 +80,16 @@ RULES = """
 """.replace("DHCP_BURST", DHCP_BURST)
 
 
-def apply(snapshot: SnapshotSpec) -> None:
-    """Replace the guard. Blocks. Raises: HostError."""
-    nft.run(ruleset(snapshot))
-
-
-def remove() -> None:
-    nft.run(f"table bridge {naming.TABLE}\ndelete table bridge {naming.TABLE}\n")
+def apply(rules: str) -> None:
+    """Replace the guard by a `ruleset`. Blocks. Raises: HostError `internal`."""
+    nft.run(rules)
 
 
 def ruleset(snapshot: SnapshotSpec) -> str:
-    """The whole table in the language of nft(8). Every value is re-encoded, so that no text of a spec is a command."""
+    """The whole table in the language of nft(8). Every value is re-encoded, so that no text of a spec is a command.
+
+    Raises: invalid_spec, naming the attribute.
+    """
     uplinks = {bridge.name: naming.uplink(bridge) for bridge in snapshot.bridges}
     networks = snapshot.networks
     served = [network for network in networks if network.service_ip]
@@ -122,7 +120,7 @@ def ruleset(snapshot: SnapshotSpec) -> str:
             f"{_device(port.tap)} . {ip}" for network, port in ports for ip in _service_ips(network)
         },
         ("guest_macs", "type ifname . ether_addr"): {f"{_device(p.tap)} . {_mac(p)}" for p in protected},
-        ("guest_ips", "type ifname . ipv4_addr"): {f"{_device(p.tap)} . {IPv4Address(p.ip)}" for p in protected},
+        ("guest_ips", "type ifname . ipv4_addr"): {f"{_device(p.tap)} . {naming.ipv4('ip', p.ip)}" for p in protected},
         # the client's hardware address within a DHCP message: nobody asks in another's name
         ("client_macs", "typeof iifname . @th,288,48"): {
             f"{_device(p.tap)} . 0x{_mac(p).replace(':', '')}" for p in protected
@@ -140,7 +138,7 @@ def _set(name: str, kind: str, elements: set[str]) -> str:
 
 
 def _service_ips(network: NetworkSpec) -> list[str]:
-    return [str(IPv4Address(network.service_ip)), METADATA_ADDRESS] if network.service_ip else []
+    return [naming.ipv4("service_ip", network.service_ip), METADATA_ADDRESS] if network.service_ip else []
 
 
 def _mac(port: PortSpec) -> str:

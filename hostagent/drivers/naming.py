@@ -1,10 +1,11 @@
-"""What the things of a host's network are called, and what a name may look like. Pure; names follow from the snapshot.
+"""What the things of a host's network are called, and what a name or address may look like. Pure.
 
-A device name is checked wherever it enters the kernel: letters, digits, `_.-`, at most 15 characters.
+Names follow from the snapshot. A device name is checked wherever it enters the kernel: letters, digits, `_.-`, at most 15 characters.
 """
 
 import re
 from hashlib import sha256
+from ipaddress import AddressValueError, IPv4Address
 
 from hostagent.contract import BridgeSpec, NetworkSpec, SnapshotSpec
 from hostagent.contract.error import rejected
@@ -49,6 +50,13 @@ def mac(attribute: str, text: str) -> str:
     if not re.fullmatch(r"[0-9a-f]{12}", digits):
         raise rejected("invalid_spec", f"{attribute}: {text!r} is no MAC address like fa:16:3e:00:00:01")
     return ":".join(digits[at : at + 2] for at in range(0, 12, 2))
+
+
+def ipv4(attribute: str, text: str) -> str:
+    try:
+        return str(IPv4Address(text))
+    except AddressValueError as error:
+        raise rejected("invalid_spec", f"{attribute}: {text!r} is no IPv4 address like 10.0.0.1") from error
 
 
 def check(snapshot: SnapshotSpec) -> None:

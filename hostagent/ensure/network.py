@@ -10,7 +10,9 @@ from pathlib import Path
 
 from hostagent.contract import NetworkStatus, PhysicalInterface, SnapshotSpec
 from hostagent.contract.error import HostError, rejected
+from hostagent.dhcp import Responder
 from hostagent.drivers import guard, links, naming
+from hostagent.metadata import Directory
 from hostagent.netservice.client import NetserviceClient
 
 
@@ -24,14 +26,14 @@ class HostNetwork:
 
     async def apply(self, snapshot: SnapshotSpec) -> NetworkStatus:
         """Raises: stale_generation, invalid_spec (nothing changed); interface_missing, vlan_unsupported, in_use, internal."""
-        naming.check(snapshot)
+        rules = await asyncio.to_thread(_checked, snapshot)
         async with self._lock:
             held = (await self._services.status()).status.generation
             if snapshot.generation < held:
                 raise rejected(
                     "stale_generation", f"the network is at generation {held}; {snapshot.generation} is older"
                 )
-            await asyncio.to_thread(guard.apply, snapshot)
+            await asyncio.to_thread(guard.apply, rules)
             problems = await asyncio.to_thread(links.apply, snapshot)
             try:
                 answer = await self._services.apply(snapshot)
@@ -51,3 +53,13 @@ class HostNetwork:
         if self._vlan is None:
             self._vlan = await asyncio.to_thread(links.vlan_supported)
         return self._vlan
+
+
+def _checked(snapshot: SnapshotSpec) -> str:
+    """The guard's rules, after everything else was built once for the errors it raises. Raises: invalid_spec."""
+    naming.check(snapshot)
+    for network in snapshot.networks:
+        if network.service_ip:
+            Responder(network)
+    Directory(snapshot)
+    return guard.ruleset(snapshot)
