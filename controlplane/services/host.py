@@ -40,7 +40,10 @@ def check_address(value: str, field: str = "managementIp") -> None:
 
 
 def enroll_command(world: World, management_ip: str) -> str:
-    return f"steppe-hostagent enroll --url {world.settings.public_url} --management-ip {management_ip}"
+    return (
+        f"steppe-hostagent enroll --server {world.settings.public_url} --ca-file ca.pem --token-file token "
+        f"--management-ip {management_ip}"
+    )
 
 
 def check_management_ip(tx: Tx, address: str, host_uuid: str | None = None) -> None:
@@ -53,7 +56,7 @@ def check_management_ip(tx: Tx, address: str, host_uuid: str | None = None) -> N
     if enrolled(tx, address) is None:
         raise refused(
             f"no host agent has enrolled from {address}: create a token with CreateHostEnrollmentToken, then run on that "
-            f"host: steppe-hostagent enroll --management-ip {address}, with the URL and the token of its answer"
+            f"host: steppe-hostagent enroll --management-ip {address}, with the server and the token of its answer"
         )
 
 
