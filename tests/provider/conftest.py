@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from provider.main import Steppe
 from provider.wire.server import Served
+from tests.provider.cloud import Cloud
 
 SOURCE = "terraform.local/steppe/steppe"
 # Whatever the user configured for the command line must not matter.
@@ -139,3 +141,22 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Te
     yield start
     for served in running:
         served.close()
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A control plane with two enrolled hosts; tests share it and leave it empty."""
+    with Cloud(tmp_path_factory.mktemp("cloud")) as running:
+        yield running
+
+
+@pytest.fixture
+def steppe(serve: Callable[..., Terraform], cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Terraform]:
+    """Terraform with this provider at that control plane; what it made is destroyed in the end."""
+    for name, value in cloud.environment.items():
+        monkeypatch.setenv(name, value)
+    terraform = serve(Steppe())
+    yield terraform
+    if (terraform.directory / "terraform.tfstate").exists():
+        done = terraform.destroy()
+        assert done.succeeded, done.output
