@@ -26,7 +26,7 @@ def offered(network: NetworkSpec, is_default: bool) -> dict[int, bytes]:
     values = {
         m.SUBNET_MASK: subnet.netmask.packed,
         m.BROADCAST_ADDRESS: subnet.broadcast_address.packed,
-        m.MTU: network.mtu.to_bytes(2, "big"),
+        m.MTU: number("mtu", network.mtu, 2),
     }
     if network.tftp_server:
         values[m.TFTP_SERVER] = ascii_text("tftp_server", network.tftp_server)
@@ -47,7 +47,7 @@ def offered(network: NetworkSpec, is_default: bool) -> dict[int, bytes]:
 
 def lease_times(seconds: int) -> bytes:
     """Options 51, 58 and 59: lease time, T1 at a half, T2 at seven eighths (RFC 2131 §4.4.5)."""
-    lease = m.option(m.LEASE_TIME, seconds.to_bytes(4, "big"))
+    lease = m.option(m.LEASE_TIME, number("lease_seconds", seconds, 4))
     if seconds == INFINITE:
         return lease
     return (
@@ -84,6 +84,13 @@ def ascii_text(attribute: str, text: str) -> bytes:
     if not text.isascii() or not text.isprintable():
         raise rejected("invalid_spec", f"{attribute}: {text!r} must be printable ASCII")
     return text.encode()
+
+
+def number(attribute: str, value: int, size: int) -> bytes:
+    try:
+        return value.to_bytes(size, "big")
+    except OverflowError as error:
+        raise rejected("invalid_spec", f"{attribute}: {value} is not between 0 and {256**size - 1}") from error
 
 
 def address(attribute: str, text: str) -> bytes:
