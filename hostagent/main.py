@@ -67,7 +67,7 @@ async def _serve(agents: list[tuple[Identity, Agent]]) -> None:
                 certificate=identity.certificate_file,
                 control_ca=identity.control_ca_file,
             )
-            group.create_task(server.run_until(stop))
+            group.create_task(server.run_until(stop, agent.events.release))
             logger.info("serving", ip=identity.management_ip, port=identity.port, uuid=identity.host_agent_uuid)
 
 

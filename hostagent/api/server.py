@@ -5,18 +5,18 @@ Several agents may be served by one process (simulated hosts), so signals are le
 
 import asyncio
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
 
-GRACE = 5  # seconds for calls under way when the agent ends
+GRACE = 2  # seconds for calls under way when the agent ends; idle TLS connections take all of it
 
 
 class AgentServer(uvicorn.Server):
-    """`await server.run_until(stop)`; raises OSError when the address cannot be had."""
+    """`await server.run_until(stop, release)`; raises OSError when the address cannot be had."""
 
     def __init__(self, app: Starlette, ip: str, port: int, *, key: Path, certificate: Path, control_ca: Path) -> None:
         config = uvicorn.Config(
@@ -44,12 +44,14 @@ class AgentServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
-    async def run_until(self, stop: asyncio.Event) -> None:
+    async def run_until(self, stop: asyncio.Event, release: Callable[[], None]) -> None:
+        """Serve until `stop` is set; `release` then lets go of readers who wait for events."""
         serving = asyncio.create_task(self.serve())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         self.should_exit = True
+        release()
         try:
             await serving
         except SystemExit as error:  # uvicorn's way to say that the address is taken

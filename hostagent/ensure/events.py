@@ -40,6 +40,10 @@ class EventLog:
                 pass
         return EventPage(agent_boot_id=self.boot_id, last_sequence=self._sequence, events=self._later(after))
 
+    def release(self) -> None:
+        """Answer everyone who waits, with nothing new: the agent is about to end."""
+        self._arrived.set()
+
     def _later(self, after: int) -> list[Event]:
         later: list[Event] = []
         for event in reversed(self._newest.values()):

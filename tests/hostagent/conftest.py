@@ -1,14 +1,17 @@
-"""A simulated host behind the agent's real HTTP application, joined in-process."""
+"""A simulated host behind the agent's real HTTP application, joined in-process; and a place to enrol."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
 
+from controlplane.agents.authority import Authority
 from hostagent import sim
 from hostagent.api.app import create_app
 from hostagent.ensure.agent import Agent
 from hostagent.sim import SimHost
+from tests.hostagent.enrolment import enrolment_server
 
 
 @pytest.fixture
@@ -30,3 +33,15 @@ async def api(simulated: tuple[Agent, SimHost]) -> AsyncIterator[httpx.AsyncClie
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://host1") as client,
     ):
         yield client
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "authority", ["127.0.0.1"])
+
+
+@pytest.fixture
+async def server(authority: Authority) -> AsyncIterator[str]:
+    """Address of a server that enrols agents."""
+    async with enrolment_server(authority) as address:
+        yield address

@@ -1,82 +1,20 @@
 """Enrolment and mutual TLS: the agent's own code against the control plane's own certificate authorities."""
 
 import asyncio
-import socket
 import ssl
 import stat
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
 
 from controlplane.agents.authority import Authority
 from hostagent import sim
 from hostagent.api.app import create_app
 from hostagent.api.server import AgentServer
 from hostagent.enroll import EnrolmentError, Identity, enroll
-
-AGENT = "c" * 32
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path / "authority", ["127.0.0.1"])
-
-
-@pytest.fixture
-async def server(authority: Authority) -> AsyncIterator[str]:
-    """The enrolment end of a control plane, reduced to its answer."""
-
-    async def sign(request: Request) -> JSONResponse:
-        body = await request.json()
-        if body["token"] != "right":
-            return JSONResponse({"error": "token"}, status_code=401)
-        certificate = authority.sign_agent(body["csr"], body["management_ip"], AGENT)
-        return JSONResponse(
-            {
-                "host_agent_uuid": AGENT,
-                "certificate": certificate,
-                "agent_ca": authority.agent_ca,
-                "control_ca": authority.control_ca,
-            }
-        )
-
-    certificate, key = authority.server_files
-    port = free_port()
-    app = Starlette(routes=[Route("/v1/agent-enrollments", sign, methods=["POST"])])
-    async with serving(
-        uvicorn.Server(
-            uvicorn.Config(
-                app, host="127.0.0.1", port=port, log_config=None, ssl_certfile=certificate, ssl_keyfile=str(key)
-            )
-        )
-    ):
-        yield f"https://127.0.0.1:{port}"
-
-
-@asynccontextmanager
-async def serving(server: uvicorn.Server) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        assert not task.done(), task
-        await asyncio.sleep(0.01)
-    yield
-    stop.set()
-    server.should_exit = True
-    await task
+from tests.hostagent.enrolment import AGENT, free_port, serving
 
 
 async def enrolled(server: str, authority: Authority, directory: Path, token: str = "right") -> Identity:
