@@ -12,6 +12,7 @@ from controlplane.contract.condition import parse_condition
 from controlplane.contract.parse import containers, suggestion
 
 MAX_BODY = 4 * 1024**2  # bytes
+MAX_DEPTH = 32
 _UUID = re.compile(r"[0-9a-f]{32}")
 _SIBLINGS = ("systemTags", "userTags")  # beside `params` or the action, or inside: both are in use
 Raw = dict[str, Any]
@@ -28,11 +29,24 @@ async def read_json(request: Request) -> Raw:
         return {}
     try:
         value = json.loads(bytes(body))
+        if b"\\u" in body:
+            json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair is no text
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"the body is not JSON: {error}") from None
     if not isinstance(value, dict):
         raise BadRequest("the body is not a JSON object")
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+        raise BadRequest(f"the body is nested more than {MAX_DEPTH} levels deep")
     return value
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level:
+        depth += 1
+        parts = [part for part in level if isinstance(part, dict | list)]
+        level = [inner for part in parts for inner in (part.values() if isinstance(part, dict) else part)]
+    return depth
 
 
 def from_params(api: type[Api], body: Raw) -> Raw:

@@ -50,6 +50,9 @@ def parse(cls: type[M], raw: Mapping[str, Any], *, ignore_unknown: bool = False)
     given = {key: value for key, value in raw.items() if value is not None and (key in known or key not in _ENVELOPE)}
     if ignore_unknown:
         given = {key: value for key, value in given.items() if key in known}
+    for key, value in given.items():
+        if _holds_nul(value):
+            raise ApiError("SYS.1007", f"field[{key}] of {cls.__name__} contains a NUL character", field=key)
     try:
         return cls.model_validate(given)
     except ValidationError as failure:
@@ -62,6 +65,15 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     """`, did you mean "x"?` or nothing."""
     close = difflib.get_close_matches(word, list(known), 1)
     return f', did you mean "{close[0]}"?' if close else ""
+
+
+def _holds_nul(value: Any) -> bool:
+    """No text of a resource holds one, and PostgreSQL stores none."""
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(_holds_nul(part) for item in value.items() for part in item)
+    return isinstance(value, list) and any(_holds_nul(part) for part in value)
 
 
 def _field(error: ErrorDetails) -> str:

@@ -6,11 +6,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-import controlplane.services.account
-import controlplane.workflows.cluster
-import controlplane.workflows.offering
-import controlplane.workflows.zone  # noqa: F401
 from controlplane.api.app import create_app
+from controlplane.main import import_all
 from controlplane.operations.engine import Engine
 from controlplane.services.account import ensure_admin, sha512
 from controlplane.store import schema
@@ -52,6 +49,7 @@ class Api:
 
 @asynccontextmanager
 async def control_plane(tmp_path):
+    import_all()
     db = Database(f"sqlite:///{tmp_path}/steppe.db")
     schema.upgrade(db)
     world = World(db, None, None, Settings(tmp_path, "http://steppe.test"))

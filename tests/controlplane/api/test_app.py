@@ -23,7 +23,9 @@ async def test_the_location_echoes_the_callers_name_of_the_host(api):
     assert answer.json()["location"].startswith("http://cloud.example:9/v1/api-jobs/")
 
 
-@pytest.mark.parametrize("body", ["{", "[]", '"x"', "\xff", '{"params": 3}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "body", ["{", "[]", '"x"', "\xff", '{"params": 3}', "[" * 100_000, '{"a": ' * 500 + "1" + "}" * 500]
+)
 async def test_a_body_that_is_no_json_object_is_a_bad_request(api, body):
     answer = await api.http.post("/v1/zones", content=body.encode("latin-1"))
     assert answer.status_code == 400
