@@ -18,6 +18,7 @@ from controlplane.operations.journal import (
     DuplicateOperation,
     Fenced,
     Journal,
+    NotOurs,
     Status,
     Submission,
     Transaction,
@@ -91,8 +92,11 @@ class Engine(Generic[W]):
                 self._renewing = asyncio.create_task(self._renew())
             await asyncio.shield(self._renewing)
 
-    def fenced(self) -> None:
-        self._deposed.set()
+    def lost(self, error: Fenced) -> None:
+        if isinstance(error, NotOurs):
+            self._strays = True
+        else:
+            self._deposed.set()
 
     async def _join(self, again: bool = False) -> None:
         before = time.monotonic()
@@ -106,8 +110,8 @@ class Engine(Generic[W]):
         try:
             self.epoch = await self.journal.renew()
             self._sure_until = before + self._lease * 0.7
-        except Fenced:
-            self.fenced()
+        except Fenced as error:
+            self.lost(error)
             raise Abandoned from None
         except Unavailable:
             await asyncio.sleep(0.2)
@@ -230,8 +234,8 @@ class Engine(Generic[W]):
             if self._joined and not self._deposed.is_set():
                 try:
                     await self._look()
-                except Fenced:
-                    self.fenced()
+                except Fenced as error:
+                    self.lost(error)
                 except Unavailable as error:
                     self._strays = True
                     log.warning("cannot look for work: %s", error)
@@ -301,8 +305,8 @@ class Engine(Generic[W]):
             except Unavailable:
                 self._strays = True
                 await asyncio.sleep(1.0)
-            except Fenced:
-                self.fenced()
+            except Fenced as error:
+                self.lost(error)
                 raise Abandoned from None
 
 

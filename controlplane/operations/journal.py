@@ -1,7 +1,7 @@
 """What the engine needs from durable storage: a Protocol, implemented by `controlplane/store/journal.py`.
 
 Each writing method is one transaction, returns after its commit and is fenced: it raises `Fenced` when this node has been
-deposed, or when the operation belongs to another node by now. `Unavailable` means: nothing is known to be stored, try
+deposed, `NotOurs` when the operation belongs to another node by now. `Unavailable` means: nothing is known to be stored, try
 again with `again=True` (the method then recognises its own earlier commit).
 """
 
@@ -16,7 +16,11 @@ Transaction = Callable[[Any], Any]  # a function of the store's transaction
 
 
 class Fenced(Exception):
-    """This node has lost its lease, or this operation: whatever is running here must stop and write no more."""
+    """This node has lost its lease: whatever is running here must stop and write no more."""
+
+
+class NotOurs(Fenced):
+    """The same for one operation only."""
 
 
 class Unavailable(Exception):

@@ -34,8 +34,8 @@ class Node(Protocol[W]):
     async def confirm(self) -> None:
         """Returns when this node surely holds its lease."""
 
-    def fenced(self) -> None:
-        """Another node has taken over."""
+    def lost(self, error: Fenced) -> None:
+        """Another node has taken over, from this node or this one operation."""
 
 
 def telling(error: BaseException) -> BaseException:
@@ -272,12 +272,9 @@ class Run(Generic[W]):
             except Unavailable:
                 again = True
                 await asyncio.sleep(1.0)
-            except Fenced:
-                raise self._lost() from None
-
-    def _lost(self) -> Abandoned:
-        self._node.fenced()
-        return Abandoned()
+            except Fenced as error:
+                self._node.lost(error)
+                raise Abandoned from None
 
     async def _stop_steps(self) -> None:
         """Steps that run beside the failed one (in a gather) end before anything is undone."""

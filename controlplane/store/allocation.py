@@ -22,10 +22,10 @@ _COUNTER = tables.table("CounterVO")
 
 def next_number(tx: Tx, name: str) -> int:
     """1, 2, 3, … never the same twice."""
-    step = update(_COUNTER).where(_COUNTER.c.name == name).values(value=_COUNTER.c.value + 1)
-    found = tx.execute(step.returning(_COUNTER.c.value)).scalar_one_or_none()
+    step = update(_COUNTER).where(_COUNTER.c.name == name).values(last=_COUNTER.c.last + 1)
+    found = tx.execute(step.returning(_COUNTER.c.last)).scalar_one_or_none()
     if found is None:
-        tx.execute(sql_insert(_COUNTER), {"name": name, "value": 1})
+        tx.execute(sql_insert(_COUNTER), {"name": name, "last": 1})
     return int(found or 1)
 
 

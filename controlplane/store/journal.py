@@ -37,6 +37,7 @@ from controlplane.operations.journal import (
     Json,
     Kind,
     Logged,
+    NotOurs,
     Signs,
     Status,
     Submission,
@@ -64,15 +65,19 @@ _RENEW = update(NODE).where(_node.uuid == bindparam("node")).values(expires=bind
 _EPOCH = select(func.max(_node.generation))
 _INSERT = insert(OPERATION)
 _BY_UUID = select(OPERATION).where(_op.uuid == bindparam("u"))
-_LOG = insert(STEP).from_select(
-    ["operation_uuid", "name", "number", "output", "undone"],
-    select(
-        _op.uuid,
-        bindparam("name", type_=_step.name.type),
-        bindparam("number", type_=_step.number.type),
-        bindparam("output", type_=_step.output.type),
-        bindparam("undone", type_=_step.undone.type),
-    ).where(_MINE),
+_LOG = (
+    insert(STEP)
+    .from_select(
+        ["operation_uuid", "name", "number", "output", "undone"],
+        select(
+            _op.uuid,
+            bindparam("name", type_=_step.name.type),
+            bindparam("number", type_=_step.number.type),
+            bindparam("output", type_=_step.output.type),
+            bindparam("undone", type_=_step.undone.type),
+        ).where(_MINE),
+    )
+    .execution_options(preserve_rowcount=True)
 )
 _LOGGED = select(_step.output, _step.undone).where(
     _step.operation_uuid == bindparam("u"), _step.name == bindparam("step")
@@ -138,7 +143,7 @@ class StoreJournal:
     async def join(self, node: str, lease: float, *, again: bool) -> int:
         def fn(tx: Tx) -> int:
             held = tx.execute(_GENERATION, {"node": node}).first()
-            if again and held and held.expires > _clock(tx):
+            if again and held and held.generation != self._generation and held.expires > _clock(tx):
                 raise Fenced(f"another process runs as node {node}")
             generation = _next_generation(tx)
             until = _clock(tx) + int(lease * 1000)
@@ -285,21 +290,21 @@ class StoreJournal:
     def _log(self, tx: Tx, uuid: str, number: int, name: str, output: Json, undone: bool = False) -> None:
         values = {"number": number, "name": name, "output": output, "undone": undone}
         if tx.execute(_LOG, self._key(uuid) | values).rowcount != 1:
-            raise Fenced(f"operation {uuid} belongs to another node")
+            raise NotOurs(f"operation {uuid} belongs to another node")
 
     def _key(self, uuid: str) -> dict[str, Any]:
         return {"u": uuid, "node": self._node, "generation": self._generation}
 
     def _own(self, tx: Tx, uuid: str) -> None:
         if tx.execute(_OWNED, self._key(uuid)).first() is None:
-            raise Fenced(f"operation {uuid} belongs to another node")
+            raise NotOurs(f"operation {uuid} belongs to another node")
 
     async def decide(self, uuid: str, verdict: Verdict) -> None:
         values = {"to_verdict": verdict.state, "to_error": verdict.error, "to_started": json.dumps(verdict.started)}
 
         def fn(tx: Tx) -> None:
             if tx.execute(_DECIDE, self._key(uuid) | values | {"moment": tables.now()}).rowcount != 1:
-                raise Fenced(f"operation {uuid} belongs to another node")
+                raise NotOurs(f"operation {uuid} belongs to another node")
 
         await self._write(fn)
 
@@ -331,7 +336,7 @@ class StoreJournal:
             if row is None:
                 if (old := tx.execute(_BY_UUID, {"u": uuid}).first()) is not None and old.state == state:
                     return None  # an earlier try was stored after all
-                raise Fenced(f"operation {uuid} belongs to another node")
+                raise NotOurs(f"operation {uuid} belongs to another node")
             if row.queue is None or not room:
                 return None
             return next(iter(self._take(tx, self._ready(tx, kinds, 1, row.queue))), None)

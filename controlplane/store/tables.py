@@ -476,7 +476,7 @@ _resource(
     index=("vm_instance_uuid", "primary_storage_uuid", "root_image_uuid", "name", "account_uuid"),
 )
 
-Table("CounterVO", metadata, Column("name", String(64), primary_key=True), _size("value"))
+Table("CounterVO", metadata, Column("name", String(64), primary_key=True), _size("last"))
 
 _resource(
     "VolumeGarbageVO",  # files of expunged volumes, until their host has deleted them; uuid is the volume's
