@@ -37,7 +37,7 @@ def _lines(name: str) -> Iterator[str]:
         return
     schema: dict[str, Any] = api.model_json_schema()
     required = schema.get("required", [])
-    for key, part in schema.get("properties", {}).items():
+    for key, part in sorted(schema.get("properties", {}).items(), key=lambda item: item[0] not in required):
         yield f"    {key}{'' if key in required else ' (optional)'}: {_type(part)}"
 
 

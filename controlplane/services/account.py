@@ -72,6 +72,8 @@ def _hash(token: str) -> str:
 
 def caller_of(tx: Tx, token: str, address: str = "") -> Caller:
     """The account behind a session; raises ID.1001."""
+    if not token:
+        raise ApiError("ID.1001", "this API needs a session; please log in")
     session = rows.find_one(tx, "SessionVO", token_hash=_hash(token))
     if session is None or session["expired_date"] <= datetime.now(UTC):
         raise ApiError("ID.1001", "the session is unknown or has expired; please log in again")
