@@ -5,7 +5,7 @@ and an L3 network with DHCP and Userdata. Calls go the way of every request: che
 """
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -75,6 +75,11 @@ class Cloud:
             del host["images"]
         return found
 
+    @property
+    def spare_ip(self) -> str:
+        """Of the last host."""
+        return management_ip(len(self.sims) - 1)
+
 
 class Refused(ApiError):
     """The error of a job."""
@@ -86,36 +91,54 @@ class Refused(ApiError):
 
 @contextlib.asynccontextmanager
 async def cloud(
-    tmp_path: Path, hosts: int = 2, db: Database | None = None, **capacity: Any
+    tmp_path: Path, hosts: int = 2, spare: int = 0, db: Database | None = None, **capacity: Any
 ) -> AsyncIterator[Cloud]:
+    """`spare` hosts have enrolled and are not added. `capacity`: see `SimHost`."""
     import_all()
     database = db or Database(f"sqlite:///{tmp_path}/steppe.db")
     schema.upgrade(database)
-    sims: dict[str, SimHost] = {}
-    apps: dict[str, Any] = {}
+    names = [f"host{number}" for number in range(hosts + spare)]
+    sims = {uuid4().hex: agent(name, **capacity)[1] for name in names}
+    async with joined(database, sims, tmp_path) as world, running(world) as engine:
+        made = Cloud(world, engine, sims)
+        await populate(made, hosts)
+        yield made
+    if db is None:
+        database.close()
+
+
+def management_ip(number: int) -> str:
+    return f"10.9.0.{number + 1}"
+
+
+@contextlib.asynccontextmanager
+async def joined(
+    db: Database, sims: dict[str, SimHost], state_dir: Path, wrap: Callable[[Any], Any] = lambda inner: inner
+) -> AsyncIterator[World]:
+    """A world over a database and simulated hosts, whose agents start. `wrap` stands between them."""
     async with contextlib.AsyncExitStack() as stack:
-        for number in range(hosts):
-            uuid = uuid4().hex
-            host_agent, sim = agent(f"host{number}", uuid=uuid, **capacity)
-            apps[f"10.9.0.{number + 1}"] = create_app(host_agent)
-            sims[uuid] = sim
+        apps: dict[str, Any] = {}
+        for number, (uuid, sim) in enumerate(sims.items()):
+            host_agent = sim.boot_agent(uuid)
+            apps[management_ip(number)] = create_app(host_agent)
             await host_agent.open()
             stack.push_async_callback(host_agent.close)
-        clients = HostClients(lambda: httpx.AsyncClient(transport=Router(apps)), lambda uuid: _address(database, uuid))
-        network = NetworkSync(database, clients)
-        world = World(database, clients, network, Settings(tmp_path, "sim://images"))
-        engine = Engine(StoreJournal(database), engine_registry(), world, uuid4().hex)
-        await engine.start()
-        made = Cloud(world, engine, sims)
-        await populate(made, list(apps))
-        try:
-            yield made
-        finally:
-            await engine.stop()
-            await network.close()
-            await clients.close()
-            if db is None:
-                database.close()
+        clients = HostClients(lambda: httpx.AsyncClient(transport=wrap(Router(apps))), lambda uuid: _address(db, uuid))
+        stack.push_async_callback(clients.close)
+        network = NetworkSync(db, clients)
+        stack.push_async_callback(network.close)
+        settings = Settings(state_dir, "sim://images", file_image_dirs=(state_dir / "import",))
+        yield World(db, clients, network, settings)
+
+
+@contextlib.asynccontextmanager
+async def running(world: World) -> AsyncIterator[Engine[World]]:
+    engine = Engine(StoreJournal(world.db), engine_registry(), world, uuid4().hex)
+    await engine.start()
+    try:
+        yield engine
+    finally:
+        await engine.stop()
 
 
 class Router(httpx.AsyncBaseTransport):
@@ -134,7 +157,7 @@ async def _address(db: Database, uuid: str) -> Address:
     return Address(host["management_ip"], 7070)
 
 
-async def populate(made: Cloud, addresses: list[str]) -> None:
+async def populate(made: Cloud, hosts: int) -> None:
     db = made.world.db
     await db.write(lambda tx: network_service.seed(tx, uuid4().hex))
     made.flat = (await made.call("QueryNetworkServiceProvider"))[0]["uuid"]
@@ -144,9 +167,14 @@ async def populate(made: Cloud, addresses: list[str]) -> None:
     storage = await made.call("AddLocalPrimaryStorage", name="local", url="/var/lib/steppe", zoneUuid=made.zone)
     made.storage = storage["uuid"]
     await made.call("AttachPrimaryStorageToCluster", clusterUuid=made.cluster, primaryStorageUuid=made.storage)
-    for uuid, ip in zip(made.sims, addresses, strict=True):
-        await db.write(lambda tx, uuid=uuid, ip=ip: _host(tx, made, uuid, ip))
-        await host_connection.connect(made.world, uuid)
+    for number, uuid in enumerate(made.sims):
+        ip = management_ip(number)
+        await db.write(
+            lambda tx, uuid=uuid, ip=ip: rows.insert(tx, "HostAgentVO", uuid=uuid, management_ip=ip, port=7070)
+        )
+        if number < hosts:
+            await db.write(lambda tx, uuid=uuid, ip=ip: _host(tx, made, uuid, ip))
+            await host_connection.connect(made.world, uuid)
     made.image = await db.write(lambda tx: _image(tx, "template", "qcow2", "RootVolumeTemplate"))
     made.iso = await db.write(lambda tx: _image(tx, "iso", "iso", "ISO"))
     made.offering = (await made.call("CreateInstanceOffering", name="small", cpuNum=1, memorySize=GIB))["uuid"]

@@ -61,7 +61,8 @@ async def test_reboot_starts_the_guest_anew(cloud):
 
 
 @pytest.mark.parametrize(
-    ("api", "code"), [("StartVmInstance", "VM.1001"), ("RecoverVmInstance", "SYS.1006"), ("ExpungeVmInstance", "SYS.1006")]
+    ("api", "code"),
+    [("StartVmInstance", "VM.1001"), ("RecoverVmInstance", "SYS.1006"), ("ExpungeVmInstance", "SYS.1006")],
 )
 async def test_what_a_running_vm_refuses(cloud, api, code):
     vm = await cloud.vm()

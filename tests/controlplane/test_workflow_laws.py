@@ -1,0 +1,267 @@
+"""Every registered workflow, disturbed at every point: it completes, or the world is as before (see `harness.py`).
+
+One populated cloud is made once; each run gets a copy of its database and of its simulated hosts. A workflow without a
+case here fails `test_every_workflow_has_a_case`.
+"""
+
+import contextlib
+import copy
+import itertools
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controlplane.main import import_all
+from controlplane.store.database import Database
+from controlplane.workflows.registration import engine_registry
+from controlplane.workflows.world import workflows
+from hostagent.sim.host import SimHost
+from tests.controlplane import harness
+from tests.controlplane.cloud import Cloud, cloud, joined, network
+
+import_all()
+U = "0123456789abcdef" * 2  # a chosen uuid
+# Counters that only grow, times, and what a host told of itself: no two runs have them in common.
+VOLATILE = frozenset(
+    {"generation", "network_generation", "last", "destroyed_at", "facts", "agent_boot_id", "status_date"}
+)
+
+
+class Master:
+    """The populated cloud, at rest: a database file and what is on the hosts."""
+
+    def __init__(self, folder: Path, made: Cloud, names: dict[str, str]) -> None:
+        self.folder, self.names = folder, names
+        self.hosts = {uuid: (sim.name, _state(sim)) for uuid, sim in made.sims.items()}
+
+
+def _state(sim: SimHost) -> Any:
+    parts = (sim.disks.files, sim.disks._used, sim.hypervisor.domains, sim.network.snapshot, sim.records._documents)
+    return copy.deepcopy((*parts, sim.network._bridges))
+
+
+def _revived(name: str, state: Any) -> SimHost:
+    sim = SimHost(name)
+    files, used, domains, snapshot, documents, bridges = copy.deepcopy(state)
+    sim.disks.files.update(files)
+    sim.disks._used = used
+    sim.hypervisor.domains.update(domains)
+    sim.network.snapshot, sim.network._bridges = snapshot, bridges
+    sim.records._documents.update(documents)
+    return sim
+
+
+_master: list[Master] = []
+
+
+async def master(folder: Path) -> Master:
+    if not _master:
+        (folder / "import").mkdir(parents=True)
+        (folder / "import" / "disk.raw").write_bytes(b"\0" * 1024**2)
+        async with cloud(folder, hosts=2, spare=1) as made:
+            names = await _furnish(made)
+        _master.append(Master(folder, made, names))
+    return _master[0]
+
+
+async def _furnish(made: Cloud) -> dict[str, str]:
+    """One of everything that a case needs, by a name."""
+    call, full, empty = made.call, made.hosts[0], made.hosts[1]
+    names = {key: getattr(made, key) for key in ("zone", "cluster", "storage", "image", "iso", "offering", "disk")}
+    names |= {"l2": made.l2, "l3": made.l3, "flat": made.flat, "full": full, "empty": empty, "spare_ip": made.spare_ip}
+    for state in ("running", "stopped", "destroyed"):
+        vm = await made.vm(state, hostUuid=full, systemTags=[f"hostname::{state}"])
+        names[state] = vm["uuid"]
+    await call("StopVmInstance", uuid=names["stopped"])
+    await call("DestroyVmInstance", uuid=names["destroyed"])
+
+    async def make(name: str, api: str, **parameters: Any) -> None:
+        names[name] = (await call(api, name=name, **parameters))["uuid"]
+
+    await make("zone2", "CreateZone")
+    await make("cluster2", "CreateCluster", zoneUuid=made.zone, hypervisorType="KVM")
+    await make("storage2", "AddLocalPrimaryStorage", url="/var/lib/other", zoneUuid=made.zone)
+    await make("offering2", "CreateInstanceOffering", cpuNum=1, memorySize=1 << 30)
+    await make("disk2", "CreateDiskOffering", diskSize=1 << 30)
+    await make("loose", "CreateL2VlanNetwork", zoneUuid=made.zone, physicalInterface="eth1", vlan=7)
+    await make("tied", "CreateL2NoVlanNetwork", zoneUuid=made.zone, physicalInterface="eth2")
+    await call("AttachL2NetworkToCluster", l2NetworkUuid=names["tied"], clusterUuid=made.cluster)
+    await make("bare", "CreateL3Network", l2NetworkUuid=names["tied"])
+    names["served"] = await network(made, "served", "192.168.0.0/24")
+    names["range"] = (await call("QueryIpRange", conditions=[_is("l3NetworkUuid", names["served"])]))[0]["uuid"]
+    await call("AddDnsToL3Network", l3NetworkUuid=made.l3, dns="10.0.0.1")
+    await make("store", "AddImageStoreBackupStorage", url="store")
+    await make("store2", "AddImageStoreBackupStorage", url="store2")
+    await call("AttachBackupStorageToZone", backupStorageUuid=names["store"], zoneUuid=made.zone)
+    source = {"url": f"file://{made.world.settings.state_dir}/import/disk.raw", "format": "raw"}
+    for name in ("image2", "trashed"):
+        await make(name, "AddImage", backupStorageUuids=[names["store"]], **source)
+    await call("DeleteImage", uuid=names["trashed"])
+    tag = await call("CreateUserTag", resourceType="ZoneVO", resourceUuid=made.zone, tag="mine")
+    names["user tag"] = tag["uuid"]
+    own = [_is("resourceUuid", names["stopped"])]
+    names["system tag"] = (await call("QuerySystemTag", conditions=own))[0]["uuid"]
+    return names
+
+
+def _is(name: str, value: str) -> dict[str, str]:
+    return {"name": name, "op": "=", "value": value}
+
+
+_VM = {"instanceOfferingUuid": "<offering>", "imageUuid": "<image>", "l3NetworkUuids": ["<l3>"], "resourceUuid": U}
+_STORAGE2 = {"clusterUuid": "<cluster>", "primaryStorageUuid": "<storage2>"}
+# (workflow, its arguments): "<name>" is what `_furnish` called so.
+TABLE: list[tuple[str, dict[str, Any]]] = [
+    ("CreateVmInstance", {"name": "vm", **_VM, "systemTags": ["sshkey::ssh-ed25519 A", "hostname::new"]}),
+    ("CreateVmInstance", {"name": "first on its network", **_VM, "l3NetworkUuids": ["<served>"]}),
+    ("CreateVmInstance", {"name": "on the empty host", **_VM, "hostUuid": "<empty>"}),
+    ("CreateVmInstance", {"name": "stopped", **_VM, "strategy": "CreateStopped"}),
+    ("CreateVmInstance", {"name": "disks", **_VM, "dataDiskOfferingUuids": ["<disk>"]}),
+    ("CreateVmInstance", {"name": "iso", **_VM, "imageUuid": "<iso>", "rootDiskOfferingUuid": "<disk>"}),
+    ("StartVmInstance", {"uuid": "<stopped>"}),
+    ("StopVmInstance", {"uuid": "<running>"}),
+    ("StopVmInstance", {"uuid": "<stopped>"}),
+    ("RebootVmInstance", {"uuid": "<running>"}),
+    ("DestroyVmInstance", {"uuid": "<running>"}),
+    ("DestroyVmInstance", {"uuid": "<stopped>"}),
+    ("DestroyVmInstance", {"uuid": "<destroyed>"}),
+    ("RecoverVmInstance", {"uuid": "<destroyed>"}),
+    ("ExpungeVmInstance", {"uuid": "<destroyed>"}),
+    ("UpdateVmInstance", {"uuid": "<running>", "name": "renamed"}),
+    ("CreateL2NoVlanNetwork", {"name": "n", "zoneUuid": "<zone>", "physicalInterface": "eth3"}),
+    ("CreateL2VlanNetwork", {"name": "n", "zoneUuid": "<zone>", "physicalInterface": "eth3", "vlan": 9}),
+    ("UpdateL2Network", {"uuid": "<l2>", "name": "renamed"}),
+    ("AttachL2NetworkToCluster", {"l2NetworkUuid": "<loose>", "clusterUuid": "<cluster>"}),
+    ("DetachL2NetworkFromCluster", {"l2NetworkUuid": "<tied>", "clusterUuid": "<cluster>"}),
+    ("DeleteL2Network", {"uuid": "<loose>"}),
+    ("CreateL3Network", {"name": "n", "l2NetworkUuid": "<l2>"}),
+    ("UpdateL3Network", {"uuid": "<l3>", "dnsDomain": "example.org"}),
+    ("ChangeL3NetworkState", {"uuid": "<l3>", "stateEvent": "disable"}),
+    ("DeleteL3Network", {"uuid": "<served>"}),
+    (
+        "AddIpRange",
+        {
+            "name": "r",
+            "l3NetworkUuid": "<bare>",
+            "startIp": "10.7.0.9",
+            "endIp": "10.7.0.99",
+            "netmask": "255.255.255.0",
+            "gateway": "10.7.0.1",
+        },
+    ),
+    ("AddIpRangeByNetworkCidr", {"name": "r", "l3NetworkUuid": "<bare>", "networkCidr": "10.7.0.0/24"}),
+    ("UpdateIpRange", {"uuid": "<range>", "name": "renamed"}),
+    ("DeleteIpRange", {"uuid": "<range>"}),
+    ("AddDnsToL3Network", {"l3NetworkUuid": "<l3>", "dns": "10.0.0.9"}),
+    ("RemoveDnsFromL3Network", {"l3NetworkUuid": "<l3>", "dns": "10.0.0.1"}),
+    ("AttachNetworkServiceToL3Network", {"l3NetworkUuid": "<bare>", "networkServices": {"<flat>": ["DHCP"]}}),
+    ("DetachNetworkServiceFromL3Network", {"l3NetworkUuid": "<served>", "networkServices": {"<flat>": ["DHCP"]}}),
+    ("CreateSystemTag", {"resourceType": "VmInstanceVO", "resourceUuid": "<running>", "tag": "userdata::x"}),
+    ("UpdateSystemTag", {"uuid": "<system tag>", "tag": "hostname::other"}),
+    ("CreateUserTag", {"resourceType": "ZoneVO", "resourceUuid": "<zone>", "tag": "x"}),
+    ("DeleteTag", {"uuid": "<user tag>"}),
+    ("CreateZone", {"name": "z"}),
+    ("UpdateZone", {"uuid": "<zone>", "name": "renamed"}),
+    ("ChangeZoneState", {"uuid": "<zone>", "stateEvent": "disable"}),
+    ("DeleteZone", {"uuid": "<zone2>"}),
+    ("CreateCluster", {"name": "c", "zoneUuid": "<zone>", "hypervisorType": "KVM"}),
+    ("UpdateCluster", {"uuid": "<cluster>", "name": "renamed"}),
+    ("ChangeClusterState", {"uuid": "<cluster>", "stateEvent": "disable"}),
+    ("DeleteCluster", {"uuid": "<cluster2>"}),
+    ("CreateInstanceOffering", {"name": "o", "cpuNum": 1, "memorySize": 1 << 30}),
+    ("UpdateInstanceOffering", {"uuid": "<offering>", "name": "renamed"}),
+    ("ChangeInstanceOfferingState", {"uuid": "<offering>", "stateEvent": "disable"}),
+    ("DeleteInstanceOffering", {"uuid": "<offering2>"}),
+    ("CreateDiskOffering", {"name": "o", "diskSize": 1 << 30}),
+    ("UpdateDiskOffering", {"uuid": "<disk>", "name": "renamed"}),
+    ("ChangeDiskOfferingState", {"uuid": "<disk>", "stateEvent": "disable"}),
+    ("DeleteDiskOffering", {"uuid": "<disk2>"}),
+    ("AddKVMHost", {"name": "h", "managementIp": "<spare_ip>", "clusterUuid": "<cluster>", "resourceUuid": U}),
+    ("UpdateHost", {"uuid": "<empty>", "name": "renamed"}),
+    ("UpdateKVMHost", {"uuid": "<empty>", "name": "renamed"}),
+    ("ChangeHostState", {"uuid": "<empty>", "stateEvent": "disable"}),
+    ("ReconnectHost", {"uuid": "<empty>"}),
+    ("DeleteHost", {"uuid": "<empty>"}),
+    ("AddLocalPrimaryStorage", {"name": "s", "url": "/s", "zoneUuid": "<zone>"}),
+    ("UpdatePrimaryStorage", {"uuid": "<storage>", "name": "renamed"}),
+    ("ChangePrimaryStorageState", {"uuid": "<storage>", "stateEvent": "disable"}),
+    ("ReconnectPrimaryStorage", {"uuid": "<storage>"}),
+    ("AttachPrimaryStorageToCluster", {"clusterUuid": "<cluster2>", "primaryStorageUuid": "<storage2>"}),
+    ("DetachPrimaryStorageFromCluster", {"clusterUuid": "<cluster>", "primaryStorageUuid": "<storage>"}),
+    ("DeletePrimaryStorage", {"uuid": "<storage2>"}),
+    ("AddImageStoreBackupStorage", {"name": "b", "url": "b"}),
+    ("AddSftpBackupStorage", {"name": "b", "url": "b", "hostname": "h", "username": "u", "password": "p"}),
+    ("UpdateBackupStorage", {"uuid": "<store>", "name": "renamed"}),
+    ("ChangeBackupStorageState", {"uuid": "<store>", "stateEvent": "disable"}),
+    ("ReconnectBackupStorage", {"uuid": "<store>"}),
+    ("ReconnectSftpBackupStorage", {"uuid": "<store>"}),
+    ("AttachBackupStorageToZone", {"backupStorageUuid": "<store2>", "zoneUuid": "<zone>"}),
+    ("DetachBackupStorageFromZone", {"backupStorageUuid": "<store>", "zoneUuid": "<zone>"}),
+    ("DeleteBackupStorage", {"uuid": "<store2>"}),
+    ("AddImage", {"name": "i", "url": "<file>", "format": "raw", "backupStorageUuids": ["<store>"]}),
+    ("UpdateImage", {"uuid": "<image>", "name": "renamed"}),
+    ("ChangeImageState", {"uuid": "<image>", "stateEvent": "disable"}),
+    ("DeleteImage", {"uuid": "<image2>"}),
+    ("RecoverImage", {"imageUuid": "<trashed>"}),
+    ("ExpungeImage", {"imageUuid": "<trashed>"}),
+]
+
+
+def _filled(value: Any, names: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {_filled(key, names): _filled(inner, names) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_filled(inner, names) for inner in value]
+    if isinstance(value, str) and value.startswith("<"):
+        return names[value[1:-1]]
+    return value
+
+
+def _case(api: str, parameters: dict[str, Any]) -> harness.Case:
+    def arguments(scene: harness.Scene) -> dict[str, Any]:
+        places = {"file": f"file://{scene.world.settings.state_dir}/import/disk.raw"}
+        return dict(_filled(parameters, _master[0].names | places))
+
+    label = str(parameters.get("name") or parameters.get("uuid") or "")
+    return harness.Case(api, arguments, label)
+
+
+CASES = [_case(api, parameters) for api, parameters in TABLE]
+
+
+@contextlib.asynccontextmanager
+async def scene(folder: Path, made: Master) -> AsyncIterator[harness.Scene]:
+    shutil.copytree(made.folder, folder)
+    sims = {uuid: _revived(name, state) for uuid, (name, state) in made.hosts.items()}
+    db = Database(f"sqlite:///{folder}/steppe.db")
+    wire = harness.Wire()
+
+    def hosts() -> dict[str, Any]:
+        seen = {sim.name: sim.snapshot() for sim in sims.values()}
+        for host in seen.values():
+            del host["images"]  # a cache
+        return seen
+
+    try:
+        async with joined(db, sims, folder, wire.transport) as world:
+            yield harness.Scene(db, engine_registry(), world, wire, hosts, volatile=VOLATILE)
+    finally:
+        db.close()
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("kind", harness.KINDS)
+@pytest.mark.parametrize("case", CASES, ids=str)
+async def test_law(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, case: harness.Case, kind: harness.Kind
+) -> None:
+    made = await master(tmp_path_factory.getbasetemp() / "master")
+    number = itertools.count()
+    await harness.check(lambda: scene(tmp_path / str(next(number)), made), case, kind)
+
+
+def test_every_workflow_has_a_case() -> None:
+    assert {case.workflow for case in CASES} == set(workflows)
