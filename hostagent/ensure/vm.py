@@ -18,6 +18,7 @@ from hostagent.ensure.storage import Storages
 from hostagent.ports.hypervisor import Domain, DomainDisk, DomainStatus, Hypervisor, Watcher
 
 OFF = (VmState.stopped, VmState.crashed)
+PRESS_AGAIN = 10.0  # seconds
 POLL = 0.2  # seconds between looks at a guest that was asked to shut down
 
 
@@ -74,10 +75,12 @@ class Vms:
             await self._hypervisor.undefine(uuid)
 
     async def _stop(self, uuid: str, spec: VmSpec) -> None:
-        give_up = time.monotonic() + spec.stop_timeout
-        if spec.stop_timeout > 0:
-            await self._hypervisor.shutdown(uuid)
-        while time.monotonic() < give_up:
+        now = press = time.monotonic()
+        give_up = now + spec.stop_timeout
+        while (now := time.monotonic()) < give_up:
+            if now >= press:  # a guest that still boots does not hear the first one
+                await self._hypervisor.shutdown(uuid)
+                press = now + PRESS_AGAIN
             status = await self._hypervisor.get(uuid)
             if status is None or status.state in OFF:
                 return

@@ -6,6 +6,7 @@ import shutil
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -22,7 +23,7 @@ from hostagent.ensure.image import image_path
 from hostagent.sim.network import SimNetwork
 from tests.hostagent import specs
 from tests.hostagent.specs import IMAGE, STORAGE, VM, VOLUME
-from tools.guests import nano
+from tools.guests import nano, tiny
 from tools.guests.cache import image
 from tools.lab import Host, Lab
 
@@ -37,7 +38,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         yield host
 
 
-def build(machine: Host) -> Agent:
+def build(machine: Host, domain_type: Literal["kvm", "qemu"] = "qemu") -> Agent:
     """The agent's real drivers on the lab's host; its network is another test's matter."""
     state = machine.directory / "agent"
     return Agent(
@@ -46,7 +47,7 @@ def build(machine: Host) -> Agent:
             machine=LinuxMachine(),
             hypervisor=LibvirtHypervisor(
                 LibvirtConnection(machine.uri),
-                KvmProbe(state / "kvm-probe.json", "qemu", None),
+                KvmProbe(state / "kvm-probe.json", domain_type, None),
                 machine.directory / "log/serial",
             ),
             disks=LocalDisks(),
@@ -263,3 +264,40 @@ async def test_facts(agent: Agent) -> None:
     assert facts.qemu_version.count(".") == 2
     assert "qemu64" in facts.cpu_models
     assert facts.memory_bytes == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.guest
+async def test_a_guest_that_hears_the_power_button_shuts_itself_down(agent: Agent, machine: Host) -> None:
+    uuid, path = "6" * 32, f"volumes/{'6' * 32}.qcow2"
+    cached = Path(image_path(str(machine.directory / "srv/ps"), uuid, "qcow2"))
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(image(tiny.DISK), cached)
+    volume = specs.volume(base_image_uuid=uuid, size=0, path=path)
+    await agent.volume.put(uuid, VolumeSpec.model_validate(volume))
+    disk = {"volume_uuid": uuid, "storage_uuid": STORAGE, "path": path, "device_id": 0}
+    status = await put(agent, memory_bytes=256 << 20, disks=[disk])
+    async with asyncio.timeout(60):
+        while "BOOTED FROM DISK" not in Path(status.serial_log).read_text(errors="replace"):
+            await asyncio.sleep(0.2)
+    after = last(agent)
+    stopping = asyncio.create_task(put(agent, generation=2, disks=[disk], power="stopped", stop_timeout=60))
+    assert await until_event(agent, after, "stopped") == "shutdown"
+    assert (await stopping).state == "stopped"
+    assert "POWER BUTTON" in Path(status.serial_log).read_text(errors="replace")
+    await agent.volume.delete(uuid, STORAGE, path)
+
+
+@pytest.mark.skipif(not os.access("/dev/kvm", os.R_OK | os.W_OK), reason="no /dev/kvm")
+async def test_a_domain_of_type_kvm_starts(agent: Agent, machine: Host) -> None:
+    """Real-mode code runs under KVM even where Linux hangs."""
+    second = build(machine, "kvm")
+    await second.open()
+    try:
+        status = await put(second)
+        async with asyncio.timeout(20):
+            while "NANO BOOTED FROM DISK" not in Path(status.serial_log).read_text():
+                await asyncio.sleep(0.1)
+        assert "type='kvm'" in machine.inside.run("virsh", "-c", "qemu:///system", "dumpxml", VM)
+    finally:
+        await second.vm.delete(VM)
+        await second.close()
