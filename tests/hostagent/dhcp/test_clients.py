@@ -1,7 +1,9 @@
 """Real DHCP clients on the real service: what they say they got, and what a foreign or stale lease leads to."""
 
 import json
+import re
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,6 +58,18 @@ def dhclient(guest: Guest, directory: Path, *arguments: str) -> subprocess.Compl
     return guest.run("dhclient", "-4", "-v", *arguments, *files, "eth0", check=False)
 
 
+def end(guest: Guest, directory: Path) -> None:
+    """Kill the daemon, which writes its number a little after it said that it is bound."""
+    file = directory / "pid"
+    for _ in range(100):
+        if file.exists() and (number := file.read_text().strip()):
+            guest.run("kill", number)
+            file.unlink()
+            return
+        time.sleep(0.02)
+    raise AssertionError("dhclient wrote no pid file")
+
+
 def environment(directory: Path) -> dict[str, str]:
     lines = (directory / "env").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line)
@@ -78,14 +92,14 @@ def test_dhclient_takes_renews_and_releases(host: Host, tmp_path: Path) -> None:
     assert got["new_rfc3442_classless_static_routes"] == "32 169 254 169 254 10 50 0 2 0 10 50 0 1"
     assert acks(host, alice) == 1
     lease = (tmp_path / "leases").read_text()
-    alice.run("kill", (tmp_path / "pid").read_text().strip())
+    end(alice, tmp_path)
     again = dhclient(alice, tmp_path, "-1")
     assert "DHCPREQUEST for 10.50.0.11" in again.stderr and "DHCPACK" in again.stderr, "init-reboot"
-    alice.run("kill", (tmp_path / "pid").read_text().strip())
+    end(alice, tmp_path)
     (tmp_path / "leases").write_text(lease.replace(alice.ip, "10.50.0.99"))
     stale = dhclient(alice, tmp_path, "-1")
     assert "DHCPNAK" in stale.stderr and "bound to 10.50.0.11" in stale.stderr, stale.stderr
-    alice.run("kill", (tmp_path / "pid").read_text().strip())
+    end(alice, tmp_path)
     alice.configure()
     assert "DHCPRELEASE" in dhclient(alice, tmp_path, "-r").stderr
 
@@ -94,7 +108,7 @@ def test_dhclient_on_a_second_network_gets_no_router(host: Host, tmp_path: Path)
     alice = guest(host, 12, is_default=False)
     assert dhclient(alice, tmp_path, "-1").returncode == 0
     got = environment(tmp_path)
-    alice.run("kill", (tmp_path / "pid").read_text().strip())
+    end(alice, tmp_path)
     assert got["new_rfc3442_classless_static_routes"] == "32 169 254 169 254 10 50 0 2"
     assert not {"new_routers", "new_domain_name_servers", "new_host_name", "new_domain_name"} & set(got)
 
@@ -118,20 +132,23 @@ def test_udhcpc(host: Host, tmp_path: Path, broadcast: list[str]) -> None:
 def test_systemd_networkd(host: Host, tmp_path: Path) -> None:
     """In its own mount namespace, without systemd or D-Bus: networkd runs, configures the link and keeps the lease."""
     alice = guest(host, 15)
-    (tmp_path / "10-eth0.network").write_text(
-        "[Match]\nName=eth0\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n[DHCPv4]\nUseMTU=yes\nUseDomains=yes\n"
+    (tmp_path / "eth0.network").write_text(
+        "[Match]\nName=eth0\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n[DHCPv4]\nUseMTU=yes\n"
     )
-    run = (
-        "set -e; mount -t tmpfs tmpfs /run; mkdir -p /run/systemd/network /run/systemd/netif/leases "
-        "/run/systemd/netif/links /run/systemd/netif/lldp; "
-        f"cp {tmp_path}/*.network /run/systemd/network/; mount -t sysfs sysfs /sys; "
-        f"SYSTEMD_LOG_TARGET=console SYSTEMD_LOG_LEVEL=info timeout 6 {NETWORKD} >{tmp_path}/log 2>&1 & "
-        "for i in $(seq 50); do sleep 0.1; ip -4 -o addr show dev eth0 | grep -q inet && break; done; "
-        "sleep 0.5; ip -j -4 addr show dev eth0; echo; ip -j route; echo; cat /run/systemd/netif/leases/*; wait || true"
+    # with /sys read-only it does not wait for udev to know the link, as in a container
+    (tmp_path / "run").write_text(
+        "set -e\n"
+        "mount -t tmpfs tmpfs /run; mount -o remount,bind,ro /sys\n"
+        "mkdir -p /run/systemd/network /run/systemd/netif/leases /run/systemd/netif/links /run/systemd/netif/lldp\n"
+        f"chown -R systemd-network /run/systemd/netif; cp {tmp_path}/eth0.network /run/systemd/network/\n"
+        f"SYSTEMD_LOG_TARGET=console {NETWORKD} >{tmp_path}/log 2>&1 &\n"
+        "for i in $(seq 80); do sleep 0.1; if ip route | grep -q ^default; then break; fi; done\n"
+        "ip -j -4 addr show dev eth0; echo; ip -j route; echo; cat /run/systemd/netif/leases/*\n"
+        "kill $!; wait $! || true\n"
     )
-    done = alice.run("unshare", "--mount", "sh", "-c", run, check=False)
-    log = (tmp_path / "log").read_text()
-    shown, routes, lease = done.stdout.split("\n", 2)
+    done = alice.run("unshare", "--mount", "sh", str(tmp_path / "run"), check=False)
+    log = (tmp_path / "log").read_text() + done.stderr
+    shown, routes, lease = re.split(r"\n+", done.stdout, maxsplit=2)
     [link] = json.loads(shown)
     assert [one["local"] for one in link["addr_info"]] == [alice.ip], log
     assert link["mtu"] == 1450
