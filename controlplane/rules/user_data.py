@@ -6,6 +6,7 @@ Stored text stays as written. When served: base64 is decoded, the two characters
 
 import base64
 import binascii
+import hashlib
 import re
 from collections.abc import Sequence
 from email import message_from_bytes
@@ -97,7 +98,7 @@ def _is_mapping(plain: str) -> bool:
 def _multipart(body: bytes, config: str) -> bytes:
     message = EmailMessage(policy=SMTP.clone(linesep="\n"))
     message.make_mixed()
-    message.set_boundary("=====steppe-user-data=====")
+    message.set_boundary(f"====={hashlib.sha256(body).hexdigest()[:32]}=====")  # the same data, the same bytes
     if body.startswith(_GZIP):
         message.add_attachment(body, maintype="application", subtype="x-gzip", filename="user-data.gz")
     else:
