@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import httpx
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from controlplane.contract.error import ApiError, Temporary
 from hostagent.contract import (
@@ -37,6 +37,8 @@ Query = dict[str, str | int]
 Progress = Callable[[int, int], Awaitable[None]]
 GENERATION_HEADER = "X-Steppe-Node-Generation"
 _CONNECT = 5.0  # seconds
+_vms = TypeAdapter(list[VmStatus])
+_storages = TypeAdapter(list[StorageStatus])
 _LIMITS = httpx.Limits(max_connections=256, max_keepalive_connections=64, keepalive_expiry=60)
 # The host's fixed codes in the control plane's; what is not here is an operation error.
 _CODES = {
@@ -94,8 +96,8 @@ class HostClient:
     async def put_storage(self, uuid: str, spec: StorageSpec) -> StorageStatus:
         return await self._call(StorageStatus, "PUT", f"/v1/storages/{uuid}", spec)
 
-    async def get_storage(self, uuid: str) -> StorageStatus:
-        return await self._call(StorageStatus, "GET", f"/v1/storages/{uuid}")
+    async def list_storages(self) -> list[StorageStatus]:
+        return _storages.validate_json((await self._send("GET", "/v1/storages")).content)
 
     async def delete_storage(self, uuid: str) -> None:
         await self._send("DELETE", f"/v1/storages/{uuid}")
@@ -109,7 +111,10 @@ class HostClient:
             if status.state == "ready":
                 return status
             if status.state == "failed":
-                raise ApiError("IMG.1000", f"host {self._name()} could not copy image {uuid}: {status.error}")
+                failure = f"host {self._name()} could not copy image {uuid}: {status.error}"
+                if status.error.startswith("unreachable:"):  # the host's code; it goes on where it stopped
+                    raise Temporary(failure)
+                raise ApiError("IMG.1000", failure)
 
     async def delete_image(self, uuid: str, storage_uuid: str) -> None:
         await self._send("DELETE", f"/v1/images/{uuid}", query={"storage_uuid": storage_uuid})
@@ -141,8 +146,7 @@ class HostClient:
             raise
 
     async def list_vms(self) -> list[VmStatus]:
-        body = (await self._send("GET", "/v1/vms")).json()
-        return [VmStatus.model_validate(item) for item in (body["vms"] if isinstance(body, dict) else body)]
+        return _vms.validate_json((await self._send("GET", "/v1/vms")).content)
 
     async def delete_vm(self, uuid: str) -> None:
         await self._send("DELETE", f"/v1/vms/{uuid}", timeout=120)

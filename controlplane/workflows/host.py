@@ -174,6 +174,7 @@ async def delete(op: Operation[World], message: DeleteHost) -> dict[str, Any]:
         if message.delete_mode == "Permissive":
             refuse_while_in_use(tx, message.uuid)
         set_status(tx, message.uuid, "Disconnected", "being deleted")
+        rows.update(tx, "HostVO", message.uuid, agent_boot_id=None)  # the reconciler lets go of it
         return True
 
     async def let_go() -> None:

@@ -7,13 +7,15 @@ with the status Connected, or raises and leaves the status to its caller.
 import asyncio
 from typing import Any
 
-from controlplane.contract.error import ApiError, not_found
+from controlplane.agents.client import Address
+from controlplane.contract.error import ApiError, not_found, refused
 from controlplane.store import rows
-from controlplane.store.database import Tx
+from controlplane.store.database import Database, Tx
 from controlplane.store.tables import now
 from controlplane.workflows.world import World
 from hostagent.contract import HostFacts, StorageSpec, StorageStatus
 
+CPU_RATIO = 10  # virtual CPUs that one processor carries, as in the reference
 _ROUNDS = 5
 
 
@@ -41,6 +43,19 @@ def _connected(tx: Tx, host_uuid: str) -> bool:
     return True
 
 
+async def address_of(db: Database, host_uuid: str) -> Address:
+    """Where a host's agent listens, and who must answer there."""
+
+    def find(tx: Tx) -> Address:
+        host = host_row(tx, host_uuid)
+        agent = rows.get(tx, "HostAgentVO", host["agent_uuid"])
+        if agent is None:
+            raise refused(f"the agent of host {host['name']} ({host_uuid}) is not enrolled any more")
+        return Address(agent["management_ip"], agent["port"], agent["uuid"])
+
+    return await db.read(find)
+
+
 def host_row(tx: Tx, host_uuid: str) -> rows.Row:
     host = rows.get(tx, "HostVO", host_uuid)
     if host is None:
@@ -62,14 +77,14 @@ def set_status(tx: Tx, host_uuid: str, status: str, reason: str = "") -> bool:
 
 
 def record_facts(tx: Tx, host_uuid: str, facts: HostFacts) -> None:
-    host = host_row(tx, host_uuid)
+    host = rows.lock(tx, "HostVO", host_uuid) or host_row(tx, host_uuid)
     rows.update(
         tx,
         "HostVO",
         host_uuid,
         cpu_num=facts.cpu_num,
-        total_cpu_capacity=facts.cpu_num,
-        available_cpu_capacity=facts.cpu_num - host["cpu_used"],
+        total_cpu_capacity=facts.cpu_num * CPU_RATIO,
+        available_cpu_capacity=facts.cpu_num * CPU_RATIO - host["cpu_used"],
         total_memory_capacity=facts.memory_bytes,
         available_memory_capacity=facts.memory_bytes - host["memory_used"],
         cpu_model=facts.cpu_model[:255],
@@ -91,7 +106,12 @@ def storages_of(tx: Tx, cluster_uuid: str) -> list[rows.Row]:
 
 
 async def ensure_storages(world: World, host_uuid: str) -> None:
+    """The host knows the storages of its cluster and no other; directories of forgotten ones stay."""
+    client = world.hosts.get(host_uuid)
+    known = await client.list_storages()
     storages = await world.db.read(lambda tx: storages_of(tx, host_row(tx, host_uuid)["cluster_uuid"]))
+    for gone in {status.uuid for status in known} - {storage["uuid"] for storage in storages}:
+        await client.delete_storage(gone)
     await asyncio.gather(*(ensure_storage(world, host_uuid, storage) for storage in storages))
 
 

@@ -1,0 +1,109 @@
+"""Keeps what the database says about hosts true: who is connected, which VMs run. Takes no input; a timer wakes it.
+
+Each host is watched by one long poll of its events, which is the heart-beat too. A host that is silent for `GRACE`
+seconds is Disconnected and its VMs are Unknown; when it answers again it is brought to what it should be (`connect`) and
+its whole inventory is compared. An event only says where to look: the host is asked for the VM's state of now.
+"""
+
+import asyncio
+import logging
+import time
+
+from controlplane.contract.error import ApiError, Temporary
+from controlplane.store import rows
+from controlplane.store.database import Closed, Tx
+from controlplane.workflows.host_connection import connect, set_status
+from controlplane.workflows.power_state import inventory, lose_contact, observe
+from controlplane.workflows.world import World
+
+GRACE = 10.0  # seconds without an answer until a host counts as lost
+_LOOK = 1.0  # seconds between two looks at the list of hosts
+_POLL = 10  # seconds of one long poll: half of the time in which a frozen host is noticed
+_POLL_BUSY = 1  # the same while an operation works on a VM of which the host has told something
+_INVENTORY = 300.0  # seconds between two inventories of a healthy host
+log = logging.getLogger("steppe.hosts")
+
+
+class HostReconciler:
+    def __init__(self, world: World, look: float = _LOOK, grace: float = GRACE) -> None:
+        self._world = world
+        self._look = look
+        self._grace = grace
+        self._watches: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        try:
+            while True:
+                try:
+                    await self._follow_the_list()
+                except Closed:
+                    raise
+                except Exception:
+                    log.exception("cannot look at the list of hosts")
+                await asyncio.sleep(self._look)
+        finally:
+            for watch in self._watches.values():
+                watch.cancel()
+            await asyncio.gather(*self._watches.values(), return_exceptions=True)
+
+    async def _follow_the_list(self) -> None:
+        """Hosts that are just being added are left to the job that adds them."""
+        hosts = await self._world.db.read(lambda tx: rows.find(tx, "HostVO"))
+        present = {host["uuid"] for host in hosts if host["agent_boot_id"]}
+        for gone in set(self._watches) - present:
+            self._watches.pop(gone).cancel()
+            self._world.hosts.forget(gone)
+        for uuid in present:
+            if uuid not in self._watches or self._watches[uuid].done():
+                self._watches[uuid] = asyncio.create_task(self._watch(uuid), name=f"watch host {uuid}")
+
+    async def _watch(self, uuid: str) -> None:
+        heard = time.monotonic()
+        pause = 0.2
+        while True:
+            try:
+                await self._listen(uuid)
+            except (Temporary, ApiError) as error:
+                refused = isinstance(error, ApiError)
+                if refused or time.monotonic() - heard > self._grace:
+                    await self._world.db.write(lambda tx, why=str(error): lose(tx, uuid, why))  # type: ignore[misc]
+            except Again:
+                heard, pause = time.monotonic(), 0.0
+            except Closed:
+                return
+            except Exception:
+                log.exception("watching host %s failed and goes on", uuid)
+            await asyncio.sleep(pause)
+            pause = min(max(pause, 0.1) * 2, 5.0)
+
+    async def _listen(self, uuid: str) -> None:
+        """Connect, compare, then follow the events. Ends with an exception only."""
+        client = self._world.hosts.get(uuid)
+        page = await client.events(after=0, wait=0)  # before the inventory: what happens from now on is seen
+        boot, last = page.agent_boot_id, page.last_sequence
+        await connect(self._world, uuid)
+        busy = await inventory(self._world, uuid)
+        compared = time.monotonic()
+        while time.monotonic() - compared < _INVENTORY and await self._is_connected(uuid):
+            page = await client.events(last, _POLL_BUSY if busy else _POLL)
+            if page.agent_boot_id != boot:
+                break
+            last = page.last_sequence
+            busy = await observe(self._world, uuid, page.events, busy)
+        raise Again
+
+    async def _is_connected(self, uuid: str) -> bool:
+        """False when somebody else says otherwise, for example a reconnect that failed."""
+        host = await self._world.db.read(lambda tx: rows.get(tx, "HostVO", uuid))
+        return host is not None and host["status"] == "Connected"
+
+
+class Again(Exception):
+    """The agent is another process than before, or it is time: connect and compare anew."""
+
+
+def lose(tx: Tx, uuid: str, reason: str) -> None:
+    if set_status(tx, uuid, "Disconnected", reason):
+        log.warning("host %s is lost: %s", uuid, reason)
+        lose_contact(tx, uuid)
