@@ -50,7 +50,6 @@ class Engine(Generic[W]):
         self.journal = journal
         self.world = world
         self.node_id = node_id
-        self.epoch = 0  # the newest generation of any node: hosts refuse an older one
         self._registry = registry
         self._lease = lease
         self._capacity = capacity
@@ -65,6 +64,11 @@ class Engine(Generic[W]):
         self._look_now = asyncio.Event()
         self._joined = False
         self._strays = False  # something may be stored as ours and yet not run here
+
+    @property
+    def epoch(self) -> int:
+        """The newest generation of any node, as known here: it goes with each call to a host, which refuses an older one."""
+        return self.journal.epoch
 
     # -- the node ------------------------------------------------------------------------------------------------
 
@@ -100,7 +104,7 @@ class Engine(Generic[W]):
 
     async def _join(self, again: bool = False) -> None:
         before = time.monotonic()
-        self.epoch = await self.journal.join(self.node_id, self._lease, again=again)
+        await self.journal.join(self.node_id, self._lease, again=again)
         self._sure_until = before + self._lease * 0.7
         self._joined = True
         self._look_now.set()
@@ -108,7 +112,7 @@ class Engine(Generic[W]):
     async def _renew(self) -> None:
         before = time.monotonic()
         try:
-            self.epoch = await self.journal.renew()
+            await self.journal.renew()
             self._sure_until = before + self._lease * 0.7
         except Fenced as error:
             self.lost(error)

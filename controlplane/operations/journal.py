@@ -107,16 +107,20 @@ Kind = tuple[str, int]  # (name, version) of a workflow
 
 
 class Journal(Protocol):
-    async def join(self, node: str, lease: float, *, again: bool) -> int:
-        """Take the node's place under a new generation, which is returned; what it owned before is free to be claimed.
+    @property
+    def epoch(self) -> int:
+        """The newest generation of any node, as of the last claim or renewal."""
+
+    async def join(self, node: str, lease: float, *, again: bool) -> None:
+        """Take the node's place under a new generation; what it owned before is free to be claimed.
 
         `again`, after being deposed: raises `Fenced` while another process holds the lease under this node's id."""
 
     async def leave(self) -> None:
         """Give everything back, so that others need not wait for the lease to end."""
 
-    async def renew(self) -> int:
-        """Prolong the lease; returns the epoch: the newest generation of any node, which hosts go by."""
+    async def renew(self) -> None:
+        """Prolong the lease."""
 
     async def look(self, kinds: list[Kind]) -> Signs: ...
 

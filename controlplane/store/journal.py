@@ -122,7 +122,7 @@ class StoreJournal:
         self._node = ""
         self._generation = 0
         self._lease = 8.0
-        self._epoch = 0
+        self.epoch = 0
 
     async def _write(self, fn: Callable[[Tx], T]) -> T:
         try:
@@ -140,7 +140,7 @@ class StoreJournal:
 
     # -- the node ------------------------------------------------------------------------------------------------
 
-    async def join(self, node: str, lease: float, *, again: bool) -> int:
+    async def join(self, node: str, lease: float, *, again: bool) -> None:
         def fn(tx: Tx) -> int:
             held = tx.execute(_GENERATION, {"node": node}).first()
             if again and held and held.generation != self._generation and held.expires > _clock(tx):
@@ -155,9 +155,8 @@ class StoreJournal:
 
         self._db.fence = None
         self._node, self._lease = node, lease
-        self._generation = self._epoch = await self._write(fn)
+        self._generation = self.epoch = await self._write(fn)
         self._db.fence = self._fence
-        return self._generation
 
     async def leave(self) -> None:
         def fn(tx: Tx) -> None:
@@ -167,9 +166,8 @@ class StoreJournal:
         await self._write(fn)
         self._db.fence = None
 
-    async def renew(self) -> int:
+    async def renew(self) -> None:
         await self._write(lambda tx: None)  # the fence does it
-        return self._epoch
 
     def _fence(self, tx: Tx) -> None:
         """Run first in each write transaction of this node; prolongs the lease on the way, when a part of it is gone."""
@@ -179,7 +177,7 @@ class StoreJournal:
         now = _clock(tx)
         if row.expires - now < self._lease * 800:
             tx.execute(_RENEW, {"node": self._node, "until": now + int(self._lease * 1000)})
-            self._epoch = int(tx.execute(_EPOCH).scalar_one())
+            self.epoch = int(tx.execute(_EPOCH).scalar_one())
 
     # -- finding work --------------------------------------------------------------------------------------------
 
@@ -201,7 +199,7 @@ class StoreJournal:
             for node in list(tx.execute(dead).scalars()):
                 _release(tx, node)
                 tx.execute(update(NODE).where(_node.uuid == node).values(expires=0, generation=_next_generation(tx)))
-            self._epoch = int(tx.execute(_EPOCH).scalar_one())
+            self.epoch = int(tx.execute(_EPOCH).scalar_one())
             limit = min(room, _MANY)
             found = list(tx.execute(select(OPERATION).where(_nobodys(kinds)).order_by(_op.id).limit(limit)))
             found += self._ready(tx, kinds, limit - len(found))
