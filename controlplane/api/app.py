@@ -4,6 +4,7 @@ Paths are grouped: the APIs that share one (the actions of a resource) share an 
 with parameters, so `/l3-networks/ip-ranges` is no network's uuid.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -44,8 +45,11 @@ def create_app(world: World, engine: Engine[World], routers: Iterable[APIRouter]
 
 def _routes(door: Door) -> list[BaseRoute]:
     grouped: dict[tuple[str, str], dict[str, type[Api]]] = {}
+    first_spelling: dict[str, str] = {}  # actions of one resource may name its uuid differently
     for name, api in apis.items():
         for path in (api.route.path, *api.route.also):
+            if api.route.method == "PUT":
+                path = first_spelling.setdefault(re.sub(r"{\w+}", "{}", path), path)
             grouped.setdefault((api.route.method, path), {})[api.route.action or name] = api
     endpoints: dict[tuple[str, str], Endpoint] = {("GET", "/openapi.json"): _openapi}
     endpoints |= {key: _endpoint(door, key[0], group) for key, group in grouped.items()}
@@ -68,7 +72,8 @@ def _endpoint(door: Door, method: str, group: dict[str, type[Api]]) -> Endpoint:
 
         async def act(request: Request) -> Response:
             api, raw = from_action(group, await read_json(request))
-            return await door.call(request, api, raw | request.path_params)
+            named = zip(api.route.path_parameters, request.path_params.values(), strict=True)
+            return await door.call(request, api, raw | dict(named))
 
         return act
     if len(group) > 1:

@@ -262,7 +262,6 @@ class ReconnectBackupStorage(Api):
 
 
 @api
-@api
 class ReconnectSftpBackupStorage(ReconnectBackupStorage):
     route = Route("PUT", "/backup-storage/sftp/{uuid}/actions", "reconnectSftpBackupStorage")
     package = _SFTP
