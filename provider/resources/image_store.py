@@ -1,6 +1,7 @@
 """steppe_image_store: where the control plane keeps images."""
 
 from provider.framework import validate
+from provider.framework.plan import Object
 from provider.framework.schema import Schema, computed, optional, required
 from provider.framework.types import STRING
 from provider.resources.base import Links, Table, identity, references, timeouts
@@ -9,7 +10,6 @@ from provider.resources.base import Links, Table, identity, references, timeouts
 class ImageStore(Table):
     type_name = "steppe_image_store"
     collection = "backup-storage"
-    create_api = ("AddSftpBackupStorage", "/backup-storage/sftp")
     update_action = "updateBackupStorage"
     delete_api = "DeleteBackupStorage"
     creates_with = ("url", "hostname")
@@ -33,9 +33,8 @@ class ImageStore(Table):
             ),
             "hostname": optional(
                 STRING,
-                "Name of the machine that keeps the images, shown as given.",
+                "In the words of older clients: the machine that keeps the images, shown as given, one store each.",
                 replace=True,
-                default="localhost",
                 validators=(validate.length(1, 255),),
             ),
             "zone_uuids": references("", "UUIDs of the zones whose hosts may fetch images from the store."),
@@ -45,3 +44,8 @@ class ImageStore(Table):
         | timeouts(),
         "An image store: the control plane keeps images there and serves them to the hosts.",
     )
+
+    def create_endpoint(self, planned: Object) -> tuple[str, str]:
+        if planned["hostname"] is None:
+            return "AddImageStoreBackupStorage", "/backup-storage/image-store"
+        return "AddSftpBackupStorage", "/backup-storage/sftp"
