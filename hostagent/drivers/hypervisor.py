@@ -59,6 +59,7 @@ class LibvirtHypervisor:
 
     async def facts(self) -> HypervisorFacts:
         domain_type, reason = await self._probe.decide()
+
         def ask(connection: Any) -> tuple[int, int, str]:
             capabilities = connection.getDomainCapabilities(None, "x86_64", "pc", domain_type, 0)
             return connection.getLibVersion(), connection.getVersion(), capabilities

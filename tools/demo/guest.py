@@ -9,13 +9,13 @@ _SCRIPT = """\
 resource "steppe_vm" "vm" {
   user_data = <<-SCRIPT
     #!/bin/sh
-    addgroup cloud-users
-    adduser -D -h /home/foobar foobar
-    addgroup foobar cloud-users
+    echo 'foobar:x:1000:1000::/home/foobar:/bin/sh' >>/etc/passwd
+    echo 'foobar:*:19000:0:99999:7:::' >>/etc/shadow
+    printf 'foobar:x:1000:\\ncloud-users:x:1001:foobar\\n' >>/etc/group
     mkdir -p /home/foobar/.ssh
     echo '${var.ssh_public_key}' >/home/foobar/.ssh/authorized_keys
     chmod 700 /home/foobar /home/foobar/.ssh
-    chown -R foobar /home/foobar
+    chown -R foobar:foobar /home/foobar
   SCRIPT
 }
 """

@@ -51,9 +51,8 @@ class Journey:
         self.lab.sit_on_guest_network(GATEWAY)
         self.cloud = Cloud(self.lab, images, port, image(KERNEL))
         self.say(f"control plane: {self.cloud.endpoint}")
-        for name in HOSTS:
-            host = self.cloud.add_host(name)
-            self.say(f"{name}: libvirtd and an enrolled agent at {host.address}")
+        for host in self.cloud.add_hosts(*HOSTS):
+            self.say(f"{host.name}: libvirtd and an enrolled agent at {host.address}")
         self.before = {name: footprint(host, STORAGE) for name, host in self.lab.hosts.items()}
         self.stack = Stack(
             ROOT / "examples/flat-network",

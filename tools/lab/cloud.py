@@ -40,8 +40,16 @@ class Cloud:
         self.api = ControlPlane(Transport(self.endpoint, None), "admin", self.password, threading.Event())
         wait_until(self._answers, "the control plane answers (see controlplane.log)", 60)
 
-    def add_host(self, name: str) -> Host:
-        """A host that has enrolled and runs its agent; adding it to a cluster is for Terraform or the CLI."""
+    def add_hosts(self, *names: str) -> list[Host]:
+        """Hosts that have enrolled and run their agents; adding them to a cluster is for Terraform or the CLI."""
+        hosts = [self._enrolled(name) for name in names]
+        for name in names:
+            self._launch_agent(name)
+        for name in names:  # all of them find out at the same time whether KVM works
+            self._await_agent(name)
+        return hosts
+
+    def _enrolled(self, name: str) -> Host:
         host = self.lab.add_host(name)
         token = self._enrolment_token(host.address)
         agent_files = host.directory / "agent"  # the host sees it as /var/lib/steppe
@@ -54,11 +62,14 @@ class Cloud:
             *("--state-dir", inside),
         )
         (agent_files / "token").unlink()
-        self.start_agent(name)
         return host
 
     def start_agent(self, name: str) -> None:
         """Start the agent of an enrolled host and wait until it listens."""
+        self._launch_agent(name)
+        self._await_agent(name)
+
+    def _launch_agent(self, name: str) -> None:
         host = self.lab.hosts[name]
         probe = ("--probe-kernel", self._probe_kernel) if self._probe_kernel else ()
         self._agents[name] = host.inside.start(
@@ -66,6 +77,8 @@ class Cloud:
             *("--libvirt-uri", "qemu:///system", *probe),
             log=self.lab.root / f"{name}-agent.log",
         )
+
+    def _await_agent(self, name: str) -> None:
         wait_until(lambda: self._listens(name), f"the agent of {name} listens (see {name}-agent.log)", 60)
 
     def stop_agent(self, name: str, signal_number: int = 15) -> None:
