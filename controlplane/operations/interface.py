@@ -2,7 +2,8 @@
 
 Laws: `do` is *ensure*, `undo` is *ensure absent*, both may run twice; undo runs for every step that was started, in
 reverse, the failed one included; the decision to undo is committed before the first undo; names of steps are unique
-within a run; what a step returns is JSON and answers from the log in a replay.
+within a run; what a step returns is JSON and answers from the log in a replay. An operation that cannot be undone any more
+says so by `commit`: from there on it has succeeded, whoever cancels it, and only `afterwards` may follow.
 """
 
 from collections.abc import Awaitable, Callable
@@ -37,8 +38,15 @@ class Operation(Protocol[W_co]):
     ) -> T:
         """One change of the outside world."""
 
-    async def tx_step(self, name: str, do: Callable[[Any], T], undo: Callable[[Any], None] | None = None) -> T:
+    async def tx_step(self, name: str, do: Callable[[Any], T], undo: Callable[[Any], None]) -> T:
         """One change of the database, committed together with its checkpoint: `do(tx)` runs exactly once."""
+
+    async def commit(self, name: str, do: Callable[[Any], T]) -> T:
+        """The same as the point of no return: with it the operation has succeeded. No step may follow."""
+
+    async def afterwards(self, name: str, do: Callable[[], Awaitable[Any]], *, timeout: float = 10.0) -> None:
+        """What should follow the commit: tried until it is done or the time is up. A failure is logged, not raised: the
+        reconcilers do it later. May run twice."""
 
     async def progress(self, done: int, total: int, text: str = "") -> None:
         """For whoever watches the job; not durable, cheap to call often."""

@@ -82,6 +82,7 @@ class Run(Generic[W]):
         self._cancelled = claimed.cancelled
         self._refused = False  # a step was not begun because of the cancel (a TaskGroup would hide that)
         self._replayed = False  # the first step that is not in the log has been met
+        self._committed = False  # past the point of no return
         self._entries: dict[str, Entry] = {}
         self._steps: set[asyncio.Task[Any]] = set()
         self._forward: asyncio.Task[Any] | None = None
@@ -120,17 +121,51 @@ class Run(Generic[W]):
 
         return await self._counted(work())
 
-    async def tx_step(self, name: str, do: Callable[[Any], T], undo: Callable[[Any], None] | None = None) -> T:
-        entry = self._enter(name, None if undo is None else lambda: self._undo_tx(name, undo))
+    async def tx_step(self, name: str, do: Callable[[Any], T], undo: Callable[[Any], None]) -> T:
+        entry = self._enter(name, lambda: self._undo_tx(name, undo))
         if (known := self._known(entry)) is not _UNKNOWN:
             return known  # type: ignore[no-any-return]
-        number = entry.number
-        stored = self._store(lambda again: self._journal.transact(self.uuid, number, name, do, again=again))
-        return json.loads(await self._counted(stored))  # type: ignore[no-any-return]
+        output, cancelled = await self._counted(self._transact(entry, do))
+        if cancelled:
+            raise cancelled
+        return output
+
+    async def commit(self, name: str, do: Callable[[Any], T]) -> T:
+        entry = self._enter(name, None)
+        if (known := self._known(entry)) is _UNKNOWN:
+            known, cancelled = await self._transact(entry, do)
+            if cancelled and (task := asyncio.current_task()):
+                task.uncancel()  # it came too late
+        self._committed, self._cancelled = True, False
+        return known  # type: ignore[no-any-return]
+
+    async def afterwards(self, name: str, do: Callable[[], Awaitable[Any]], *, timeout: float = 10.0) -> None:
+        if not self._committed:
+            raise ValueError(f"workflow {self.name} has {name!r} before its commit")
+        try:
+            await self._try(name, do, timeout)
+        except Exception as error:
+            log.warning("operation %s %s: %s is left to later: %s", self.name, self.uuid, name, error)
+
+    async def _transact(self, entry: Entry, do: Callable[[Any], T]) -> tuple[T, asyncio.CancelledError | None]:
+        """What `do` returned. A cancel waits for the transaction's end, so that it is known which of them was first."""
+        number, name = entry.number, entry.name
+        stored = asyncio.ensure_future(
+            self._store(lambda again: self._journal.transact(self.uuid, number, name, do, again=again))
+        )
+        try:
+            return json.loads(await asyncio.shield(stored)), None
+        except asyncio.CancelledError as cancelled:
+            if not self._cancelled:
+                stored.cancel()
+                raise
+            return json.loads(await stored), cancelled
 
     def _enter(self, name: str, undo: Callable[[], Awaitable[None]] | None) -> Entry:
         if name in self._entries:
             raise ValueError(f"workflow {self.name} has two steps called {name!r}")
+        if self._committed:
+            raise ValueError(f"workflow {self.name} has step {name!r} after its commit")
         verdict, logged = self._verdict, name in self._log
         if verdict is not None and not logged and name not in verdict.started:
             raise Unwind  # it was never begun
@@ -201,9 +236,12 @@ class Run(Generic[W]):
             cause = telling(error)
             if isinstance(cause, Abandoned) or not isinstance(cause, Exception | Unwind):
                 raise cause from None
+            if self._committed:
+                log.error("operation %s %s failed after its commit", self.name, self.uuid, exc_info=cause)
+                return Status(self.uuid, self.name, "done", {})
             failure = "" if isinstance(cause, Unwind) else self._report(cause)
         else:
-            if self._verdict is None and not self._refused:
+            if self._committed or (self._verdict is None and not self._refused):
                 return Status(self.uuid, self.name, "done", result)
             failure = CANCELLED
         finally:
@@ -211,8 +249,8 @@ class Run(Generic[W]):
         return await self._back(failure)
 
     def cancel(self) -> None:
-        """Interrupt the running step; no effect once the workflow has come to its end or is being undone."""
-        if self._verdict is None and not self._cancelled:
+        """Interrupt the running step; no effect once the workflow has committed or is being undone."""
+        if self._verdict is None and not self._cancelled and not self._committed:
             self._cancelled = True
             if self._forward is not None:
                 self._forward.cancel()

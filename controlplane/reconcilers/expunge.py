@@ -5,9 +5,11 @@ Policy `Never` keeps destroyed VMs. Times are those of the global configuration,
 
 import asyncio
 import logging
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
+from controlplane.contract.error import Temporary
 from controlplane.rules.vm_state import DESTROYED
 from controlplane.store import rows
 from controlplane.store.database import Tx
@@ -38,7 +40,8 @@ class Expunger:
         for uuid in due:
             await self._world.db.write(partial(_expunge, uuid=uuid))
         garbage = await self._world.db.read(lambda tx: [row["uuid"] for row in rows.find(tx, "VolumeGarbageVO")])
-        await collect(self._world, garbage)
+        with suppress(Temporary):
+            await collect(self._world, garbage)
         return interval
 
 

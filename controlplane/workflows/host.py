@@ -1,5 +1,6 @@
 """What the host APIs do. A host that cannot be connected is not added; deleting one forgets it on both sides."""
 
+import asyncio
 import time
 from contextlib import suppress
 from typing import Any
@@ -83,8 +84,8 @@ def remove(tx: Tx, uuid: str) -> None:
         sum_capacity(tx, storage)
 
 
-async def release(world: World, uuid: str) -> None:
-    """Take networks and storages from the host, if it answers: what is not there needs no cleaning."""
+async def release(world: World, uuid: str, patience: float = 0.0) -> None:
+    """Take networks and storages from the host, if it answers within `patience` seconds: what is gone needs no cleaning."""
 
     def plan(tx: Tx) -> tuple[int, list[str]]:
         host = rows.get(tx, "HostVO", uuid)
@@ -95,12 +96,18 @@ async def release(world: World, uuid: str) -> None:
         return host["network_generation"] + 1, [ref["primary_storage_uuid"] for ref in refs]
 
     generation, storages = await world.db.write(plan)
-    if generation:
-        with suppress(Temporary, ApiError):
+    end = time.monotonic() + patience
+    while generation:
+        try:
             client = world.hosts.get(uuid)
             await client.put_network(SnapshotSpec(generation=generation))
             for storage in storages:
                 await client.delete_storage(storage)
+            break
+        except (Temporary, ApiError) as error:
+            if isinstance(error, ApiError) or time.monotonic() > end:
+                break
+        await asyncio.sleep(0.2)
     world.hosts.forget(uuid)
 
 
@@ -116,7 +123,7 @@ async def _update(op: Operation[World], message: Any) -> dict[str, Any]:
         rows.update(tx, "HostVO", message.uuid, **values)
         return show(tx, message.uuid)
 
-    result = await op.tx_step("update", update)
+    result = await op.commit("update", update)
     op.world.hosts.forget(message.uuid)
     return result
 
@@ -133,7 +140,7 @@ async def change_state(op: Operation[World], message: ChangeHostState) -> dict[s
         rows.update(tx, "HostVO", message.uuid, state=_STATES[message.state_event])
         return show(tx, message.uuid)
 
-    return await op.tx_step("change", change)
+    return await op.commit("change", change)
 
 
 def refuse_while_running(tx: Tx, uuid: str) -> None:
@@ -152,13 +159,6 @@ async def reconnect(op: Operation[World], message: ReconnectHost) -> dict[str, A
         op.world.hosts.forget(message.uuid)
         await connect(op.world, message.uuid)
 
-    def connecting(tx: Tx) -> None:
-        set_status(tx, message.uuid, "Connecting")
-
-    def lost(tx: Tx) -> None:
-        set_status(tx, message.uuid, "Disconnected", "it did not answer when it was reconnected")
-
-    await op.tx_step("connecting", connecting, lost)
     try:
         await op.step("connect", reach, timeout=_CONNECT)
     except ApiError as error:
@@ -168,21 +168,34 @@ async def reconnect(op: Operation[World], message: ReconnectHost) -> dict[str, A
 
 @workflow(DeleteHost, queue=lambda message: f"host:{message.uuid}")
 async def delete(op: Operation[World], message: DeleteHost) -> dict[str, Any]:
-    def close(tx: Tx) -> bool:
-        if rows.get(tx, "HostVO", message.uuid) is None:
-            return False
+    def close(tx: Tx) -> dict[str, Any] | None:
+        host = rows.get(tx, "HostVO", message.uuid)
+        if host is None:
+            return None
         if message.delete_mode == "Permissive":
             refuse_while_in_use(tx, message.uuid)
         set_status(tx, message.uuid, "Disconnected", "being deleted")
         rows.update(tx, "HostVO", message.uuid, agent_boot_id=None)  # the reconciler lets go of it
-        return True
+        return {key: host[key] for key in ("status", "status_reason", "agent_boot_id")}
+
+    def reopen(tx: Tx) -> None:
+        if closed:
+            set_status(tx, message.uuid, closed["status"], closed["status_reason"] or "")
+            rows.update(tx, "HostVO", message.uuid, agent_boot_id=closed["agent_boot_id"])
 
     async def let_go() -> None:
-        await release(op.world, message.uuid)
+        assert closed
+        await release(op.world, message.uuid, patience=10 if closed["status"] == "Connected" else 0)
 
-    if await op.tx_step("close", close):
-        await op.step("release", let_go)
-        await op.tx_step("delete", lambda tx: remove(tx, message.uuid))
+    async def take_back() -> None:
+        with suppress(Temporary, ApiError):  # else the reconciler finds it, or not
+            await connect(op.world, message.uuid)
+
+    closed: dict[str, Any] | None = None
+    closed = await op.tx_step("close", close, reopen)
+    if closed:
+        await op.step("release", let_go, take_back)
+        await op.commit("delete", lambda tx: remove(tx, message.uuid))
     return {}
 
 

@@ -88,7 +88,7 @@ async def add(op: Operation[World], message: AddImage) -> dict[str, Any]:
     stores = [directory(op.world.settings.state_dir, url) for url in urls]
     facts = await op.step("fetch", fetch, discard, timeout=24 * _HOURS)
     await op.step("copy", copy, discard, timeout=4 * _HOURS)
-    return await op.tx_step("publish", publish)
+    return await op.commit("publish", publish)
 
 
 async def _fetch(op: Operation[World], message: AddImage, final: Path) -> dict[str, Any]:
@@ -152,7 +152,7 @@ async def delete(op: Operation[World], message: DeleteImage) -> dict[str, Any]:
         _mark(tx, message.uuid, message.backup_storage_uuids, "Deleted")
         return {}
 
-    return await op.tx_step("mark", mark)
+    return await op.commit("mark", mark)
 
 
 @workflow(RecoverImage, queue=lambda message: f"image:{message.image_uuid}")
@@ -161,7 +161,7 @@ async def recover(op: Operation[World], message: RecoverImage) -> dict[str, Any]
         _mark(tx, message.image_uuid, message.backup_storage_uuids, "Ready")
         return show(tx, message.image_uuid)
 
-    return await op.tx_step("mark", mark)
+    return await op.commit("mark", mark)
 
 
 def _mark(tx: Tx, uuid: str, stores: list[str] | None, status: str) -> None:
@@ -190,9 +190,9 @@ async def expunge(op: Operation[World], message: ExpungeImage) -> dict[str, Any]
         for url in urls:
             remove_image(directory(op.world.settings.state_dir, url), uuid)
 
-    if urls := await op.tx_step("remove", remove):
-        await op.step("remove files", lambda: asyncio.to_thread(remove_files, urls))
-        await op.step("remove copies", lambda: _remove_copies(op.world, uuid))
+    if urls := await op.commit("remove", remove):
+        await op.afterwards("remove files", lambda: asyncio.to_thread(remove_files, urls), timeout=600)
+        await op.afterwards("remove copies", lambda: _remove_copies(op.world, uuid))
     return {}
 
 
@@ -225,12 +225,12 @@ async def _remove_copies(world: World, uuid: str) -> None:
 
 @workflow(UpdateImage, queue=lambda message: f"image:{message.uuid}")
 async def update(op: Operation[World], message: UpdateImage) -> dict[str, Any]:
-    return await op.tx_step("update", lambda tx: _changed(tx, message.uuid, message.model_dump(exclude={"uuid"})))
+    return await op.commit("update", lambda tx: _changed(tx, message.uuid, message.model_dump(exclude={"uuid"})))
 
 
 @workflow(ChangeImageState, queue=lambda message: f"image:{message.uuid}")
 async def change_state(op: Operation[World], message: ChangeImageState) -> dict[str, Any]:
-    return await op.tx_step("change", lambda tx: _changed(tx, message.uuid, {"state": _STATES[message.state_event]}))
+    return await op.commit("change", lambda tx: _changed(tx, message.uuid, {"state": _STATES[message.state_event]}))
 
 
 def _changed(tx: Tx, uuid: str, values: dict[str, Any]) -> dict[str, Any]:

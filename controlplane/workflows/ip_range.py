@@ -14,7 +14,7 @@ from controlplane.rules import ipv4
 from controlplane.store import allocation, rows
 from controlplane.store.database import Tx
 from controlplane.workflows import inventories
-from controlplane.workflows.world import World, workflow
+from controlplane.workflows.world import World, tell, workflow
 
 NIC, SERVICE = "VmNic", "NetworkService"
 
@@ -62,24 +62,6 @@ def return_ip(tx: Tx, used_ip_uuid: str) -> None:
     row = rows.get(tx, "IpRangeVO", used["ip_range_uuid"])
     if row and row["lowest_free"] > used["ip_in_long"]:
         rows.update(tx, "IpRangeVO", row["uuid"], lowest_free=used["ip_in_long"], last_op_date=row["last_op_date"])
-
-
-def noted(tx: Tx, used_ip_uuid: str) -> dict[str, Any]:
-    """A used address as JSON, for `retake_ip`."""
-    used = rows.get(tx, "UsedIpVO", used_ip_uuid) or {}
-    return {key: value for key, value in used.items() if key not in ("create_date", "last_op_date")}
-
-
-def retake_ip(tx: Tx, used: dict[str, Any]) -> bool:
-    """Undo of `return_ip`; False when the address is somebody else's by now."""
-    ip_range = rows.get(tx, "IpRangeVO", used["ip_range_uuid"])
-    if ip_range is None or allocation.used_ips(tx, used["l3_network_uuid"], used["ip_in_long"], used["ip_in_long"]):
-        return False
-    rows.insert(tx, "UsedIpVO", **used)
-    if ip_range["lowest_free"] == used["ip_in_long"]:
-        after = used["ip_in_long"] + 1
-        rows.update(tx, "IpRangeVO", ip_range["uuid"], lowest_free=after, last_op_date=ip_range["last_op_date"])
-    return True
 
 
 def _record(tx: Tx, ip_range: rows.Row, number: int, uuid: str, used_for: str) -> rows.Row:
@@ -137,10 +119,7 @@ async def _add(op: Operation[World], message: AddIpRange | AddIpRangeByNetworkCi
         )
         return inventories.ip_range(tx, uuid)
 
-    def remove(tx: Tx) -> None:
-        rows.delete(tx, "IpRangeVO", uuid)
-
-    return await op.tx_step("insert", insert, remove)
+    return await op.commit("insert", insert)
 
 
 workflow(AddIpRange)(_add)
@@ -153,7 +132,7 @@ async def update(op: Operation[World], message: UpdateIpRange) -> dict[str, Any]
         rows.update(tx, "IpRangeVO", message.uuid, **message.model_dump(exclude={"uuid"}, exclude_none=True))
         return inventories.ip_range(tx, message.uuid)
 
-    return await op.tx_step("update", change)
+    return await op.commit("update", change)
 
 
 @workflow(DeleteIpRange)
@@ -171,8 +150,7 @@ async def delete(op: Operation[World], message: DeleteIpRange) -> dict[str, Any]
         rows.delete(tx, "IpRangeVO", message.uuid)
         return hosts_of_l3(tx, row["l3_network_uuid"])
 
-    for host in await op.tx_step("delete", remove):
-        await op.world.network.settle(host)
+    await tell(op, await op.commit("delete", remove))
     return {}
 
 

@@ -18,7 +18,7 @@ from controlplane.store import rows
 from controlplane.store.database import Tx
 from controlplane.workflows import inventories
 from controlplane.workflows.network_service import join_l2
-from controlplane.workflows.world import World, workflow
+from controlplane.workflows.world import World, tell, workflow
 
 _HOSTS = 60.0  # seconds for all hosts of a cluster to answer
 
@@ -32,7 +32,7 @@ async def _create(op: Operation[World], message: CreateL2NoVlanNetwork | CreateL
         join_l2(tx, uuid)
         return inventories.l2_network(tx, uuid)
 
-    return await op.tx_step("insert", insert, lambda tx: _remove(tx, uuid))
+    return await op.commit("insert", insert)
 
 
 workflow(CreateL2NoVlanNetwork)(_create)
@@ -45,7 +45,7 @@ async def update(op: Operation[World], message: UpdateL2Network) -> dict[str, An
         rows.update(tx, "L2NetworkVO", message.uuid, **message.model_dump(exclude={"uuid"}, exclude_none=True))
         return inventories.l2_network(tx, message.uuid)
 
-    return await op.tx_step("update", change)
+    return await op.commit("update", change)
 
 
 @workflow(AttachL2NetworkToCluster, queue=lambda message: f"l2:{message.l2_network_uuid}")
@@ -123,8 +123,7 @@ async def detach(op: Operation[World], message: DetachL2NetworkFromCluster) -> d
             raise refused(f"L2 network {message.l2_network_uuid} is not attached to cluster {message.cluster_uuid}")
         return _connected(tx, message.cluster_uuid)
 
-    hosts = await op.tx_step("detach", remove)
-    await asyncio.gather(*(op.world.network.settle(host) for host in hosts))
+    await tell(op, await op.commit("detach", remove))
     return await op.world.db.read(lambda tx: inventories.l2_network(tx, message.l2_network_uuid))
 
 
@@ -151,8 +150,7 @@ async def delete(op: Operation[World], message: DeleteL2Network) -> dict[str, An
         _remove(tx, message.uuid)
         return [host for cluster in clusters for host in _connected(tx, cluster)]
 
-    hosts = await op.tx_step("delete", remove)
-    await asyncio.gather(*(op.world.network.settle(host) for host in hosts))
+    await tell(op, await op.commit("delete", remove))
     return {}
 
 

@@ -16,7 +16,7 @@ from controlplane.store import rows
 from controlplane.store.database import Tx
 from controlplane.workflows import inventories
 from controlplane.workflows.ip_range import hosts_of_l3
-from controlplane.workflows.world import World, workflow
+from controlplane.workflows.world import World, tell, workflow
 
 _STATES = {"enable": "Enabled", "disable": "Disabled"}
 
@@ -37,10 +37,7 @@ async def create(op: Operation[World], message: CreateL3Network) -> dict[str, An
         rows.insert(tx, "L3NetworkVO", uuid=uuid, zone_uuid=l2["zone_uuid"], state="Enabled", **values)
         return inventories.l3_network(tx, uuid)
 
-    def remove(tx: Tx) -> None:
-        rows.delete(tx, "L3NetworkVO", uuid)
-
-    return await op.tx_step("insert", insert, remove)
+    return await op.commit("insert", insert)
 
 
 @workflow(UpdateL3Network, queue=_queue)
@@ -58,7 +55,7 @@ async def _change(op: Operation[World], uuid: str, values: dict[str, Any]) -> di
         rows.update(tx, "L3NetworkVO", uuid, **values)
         return inventories.l3_network(tx, uuid)
 
-    result = await op.tx_step("update", change)
+    result = await op.commit("update", change)
     if "dns_domain" in values:
         await _settle(op, uuid)
     return result
@@ -74,10 +71,7 @@ async def add_dns(op: Operation[World], message: AddDnsToL3Network) -> dict[str,
         rows.insert(tx, "L3NetworkDnsVO", l3_network_uuid=uuid, dns=dns)
         return inventories.l3_network(tx, uuid)
 
-    def remove(tx: Tx) -> None:
-        rows.delete_where(tx, "L3NetworkDnsVO", l3_network_uuid=uuid, dns=dns)
-
-    result = await op.tx_step("insert", insert, remove)
+    result = await op.commit("insert", insert)
     await _settle(op, uuid)
     return result
 
@@ -90,7 +84,7 @@ async def remove_dns(op: Operation[World], message: RemoveDnsFromL3Network) -> d
         rows.delete_where(tx, "L3NetworkDnsVO", l3_network_uuid=uuid, dns=message.dns)
         return inventories.l3_network(tx, uuid)
 
-    result = await op.tx_step("remove", remove)
+    result = await op.commit("remove", remove)
     await _settle(op, uuid)
     return result
 
@@ -103,7 +97,7 @@ async def delete(op: Operation[World], message: DeleteL3Network) -> dict[str, An
             remove_l3(tx, message.uuid)
         return {}
 
-    return await op.tx_step("delete", remove)
+    return await op.commit("delete", remove)
 
 
 def refuse_in_use(tx: Tx, uuid: str) -> None:
@@ -125,5 +119,4 @@ def remove_l3(tx: Tx, uuid: str) -> None:
 
 
 async def _settle(op: Operation[World], uuid: str) -> None:
-    for host in await op.world.db.read(lambda tx: hosts_of_l3(tx, uuid)):
-        await op.world.network.settle(host)
+    await tell(op, await op.world.db.read(lambda tx: hosts_of_l3(tx, uuid)))

@@ -14,7 +14,7 @@ from controlplane.store import rows
 from controlplane.store.database import Tx
 from controlplane.workflows import inventories
 from controlplane.workflows.ip_range import SERVICE, forget_service_ip, hosts_of_l3, take_ip
-from controlplane.workflows.world import World, workflow
+from controlplane.workflows.world import World, tell, workflow
 
 DHCP, USERDATA = "DHCP", "Userdata"
 FLAT, FLAT_NAME, FLAT_SERVICES = "Flat", "Flat Network Service Provider", (DHCP, USERDATA)
@@ -95,18 +95,7 @@ async def attach(op: Operation[World], message: AttachNetworkServiceToL3Network)
             ensure_service_ip(tx, l3, service_ip)
         return hosts
 
-    def remove(tx: Tx) -> None:
-        rows.delete_where(
-            tx,
-            "NetworkServiceL3NetworkRefVO",
-            l3_network_uuid=uuid,
-            network_service_type=[service for _, service in services_wanted(message)],
-        )
-        if rows.exists(tx, "UsedIpVO", uuid=service_ip):
-            forget_service_ip(tx, uuid, service_ip)
-
-    for host in await op.tx_step("attach", insert, remove):
-        await op.world.network.settle(host)
+    await tell(op, await op.commit("attach", insert))
     return await op.world.db.read(lambda tx: inventories.l3_network(tx, uuid))
 
 
@@ -139,6 +128,5 @@ async def detach(op: Operation[World], message: DetachNetworkServiceFromL3Networ
                 forget_service_ip(tx, uuid, used["uuid"])
         return hosts_of_l3(tx, uuid)
 
-    for host in await op.tx_step("detach", remove):
-        await op.world.network.settle(host)
+    await tell(op, await op.commit("detach", remove))
     return await op.world.db.read(lambda tx: inventories.l3_network(tx, uuid))

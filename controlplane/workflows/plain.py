@@ -46,10 +46,7 @@ class Plain:
             def insert(tx: Tx) -> dict[str, Any]:
                 return self.show(rows.insert(tx, self.resource, uuid=uuid, state="Enabled", **columns))
 
-            def remove(tx: Tx) -> None:
-                rows.delete(tx, self.resource, uuid)
-
-            return await op.tx_step("insert", insert, remove)
+            return await op.commit("insert", insert)
 
     def updates(self, api: type[Update]) -> None:
         self._changes(api, lambda message: message.model_dump(exclude={"uuid"}, exclude_none=True))
@@ -66,7 +63,7 @@ class Plain:
                     return self.show(row)
                 raise not_found(f"{_word(self.resource)} {message.uuid} was deleted meanwhile")
 
-            return await op.tx_step("update", update)
+            return await op.commit("update", update)
 
     def deletes(self, api: type[Delete]) -> None:
         @workflow(api, queue=self._queue)
@@ -82,7 +79,7 @@ class Plain:
                 rows.delete(tx, self.resource, message.uuid)
                 return {}
 
-            return await op.tx_step("delete", remove)
+            return await op.commit("delete", remove)
 
     def _queue(self, message: Any) -> str:
         return f"{self.resource}:{message.uuid}"

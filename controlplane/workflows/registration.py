@@ -1,10 +1,10 @@
 """Hands the workflows to an engine: the journal keeps a message as JSON, a workflow gets it as the API's class.
 
-Tags come and go with their resource, whatever it is, so no workflow has to think of them: they are stored in a last step
-of every create (a VM, which needs its tags earlier, stores them itself), and removed in the transaction that removes the row.
+Tags come and go with their resource, whatever it is, so no workflow has to think of them: they are stored in the
+transaction that makes the row (a VM, which needs them checked, stores them itself) and removed in the one that removes it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 from controlplane.contract.base import Create, Delete
@@ -30,53 +30,60 @@ def engine_registry() -> Registry[World]:
 def _adapt(registered: Registered) -> Function[World]:
     async def run(op: Operation[World], arguments: dict[str, Any]) -> Any:
         message = registered.api.model_validate(arguments)
-        if isinstance(message, Delete):
-            op = cast(Operation[World], _Deleting(op, getattr(message, "uuid", "")))
-        result = await registered.run(op, message)
-        if isinstance(message, Create) and (message.system_tags or message.user_tags):
-            await _store_tags(op, message, result["inventory"]["uuid"])
-        return result
+        if isinstance(message, Create):
+            uuid = message.resource_uuid or op.derive(message.creates)
+            wished = system_tag.joined(message.creates, message.system_tags or ()), message.user_tags or []
+            op = cast(Operation[World], _Tagging(op, uuid, message.creates, *wished))
+        elif isinstance(message, Delete) and (uuid := getattr(message, "uuid", "")):
+            op = cast(Operation[World], _Tagging(op, uuid))
+        return await registered.run(op, message)
 
     return run
 
 
-async def _store_tags(op: Operation[World], message: Create, uuid: str) -> None:
-    wished = {
-        "SystemTagVO": system_tag.joined(message.creates, message.system_tags or ()),
-        "UserTagVO": message.user_tags or [],
-    }
+class _Tagging:
+    """An operation whose transactions keep tags with their resource: stored once it is there, removed once it is gone."""
 
-    def store(tx: Tx) -> None:
-        missing = {}
-        for table, texts in wished.items():
-            known = {row["tag"] for row in rows.find(tx, table, resource_uuid=uuid)}
-            missing[table] = [text for text in texts if text not in known]
-        tag.store(tx, uuid, message.creates, missing["SystemTagVO"], missing["UserTagVO"], op.derive)
-
-    await op.tx_step("tags of the new resource", store, lambda tx: tag.remove_all(tx, uuid))
-
-
-class _Deleting:
-    """An operation whose transactions take the tags along, once the resource is gone."""
-
-    def __init__(self, op: Operation[World], uuid: str) -> None:
-        self._op = op
-        self._resource_uuid = uuid
+    def __init__(
+        self,
+        op: Operation[World],
+        uuid: str,
+        creates: str = "",
+        system_tags: Sequence[str] = (),
+        user_tags: Sequence[str] = (),
+    ) -> None:
+        self._op, self._uuid, self._creates = op, uuid, creates
+        self._wished = {"SystemTagVO": system_tags, "UserTagVO": user_tags}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._op, name)
 
-    async def tx_step(self, name: str, do: Callable[[Tx], T], undo: Callable[[Tx], None] | None = None) -> T:
+    async def tx_step(self, name: str, do: Callable[[Tx], T], undo: Callable[[Tx], None]) -> T:
+        return await self._op.tx_step(name, self._tidying(do), self._tidying(undo))
+
+    async def commit(self, name: str, do: Callable[[Tx], T]) -> T:
+        return await self._op.commit(name, self._tidying(do))
+
+    def _tidying(self, do: Callable[[Tx], T]) -> Callable[[Tx], T]:
         def do_and_tidy(tx: Tx) -> T:
             result = do(tx)
-            _remove_orphans(tx, self._resource_uuid)
+            self._tidy(tx)
             return result
 
-        return await self._op.tx_step(name, do_and_tidy, undo)
+        return do_and_tidy
 
-
-def _remove_orphans(tx: Tx, uuid: str) -> None:
-    """A resource may outlive its deletion for a while (a destroyed VM can be recovered): its tags do so too."""
-    tags = [row for table in ("SystemTagVO", "UserTagVO") for row in rows.find(tx, table, resource_uuid=uuid)]
-    if tags and rows.get(tx, tags[0]["resource_type"], uuid) is None:
-        tag.remove_all(tx, uuid)
+    def _tidy(self, tx: Tx) -> None:
+        """A resource may outlive its deletion for a while (a destroyed VM can be recovered): its tags do so too."""
+        known = {table: rows.find(tx, table, resource_uuid=self._uuid) for table in self._wished}
+        found = [row for tags in known.values() for row in tags]
+        resource_type = self._creates or (found[0]["resource_type"] if found else "")
+        if not resource_type:
+            return
+        if rows.get(tx, resource_type, self._uuid) is None:
+            tag.remove_all(tx, self._uuid)
+            return
+        missing = {
+            table: [text for text in texts if text not in {row["tag"] for row in known[table]}]
+            for table, texts in self._wished.items()
+        }
+        tag.store(tx, self._uuid, resource_type, missing["SystemTagVO"], missing["UserTagVO"], self._op.derive)

@@ -71,7 +71,7 @@ async def add(op: Operation[World], message: AddLocalPrimaryStorage) -> dict[str
         rows.insert(tx, "PrimaryStorageVO", uuid=uuid, url=path, mount_path=path, **values, **kind)
         return show(tx, uuid)
 
-    return await op.tx_step("insert", insert)
+    return await op.commit("insert", insert)
 
 
 def hosts_of(tx: Tx, cluster_uuids: Iterable[str]) -> list[str]:
@@ -93,7 +93,8 @@ async def attach(op: Operation[World], message: AttachPrimaryStorageToCluster) -
         await _on_each_host(op.world, uuid, hosts)
 
     async def forget() -> None:
-        await _forget(op.world, uuid, hosts)
+        with suppress(Temporary, ApiError):  # a host that does not answer is told when it connects again
+            await _forget(op.world, uuid, hosts)
 
     hosts = await op.tx_step("refer", refer, lambda tx: _unrefer(tx, uuid, cluster))
     await op.step("prepare hosts", prepare, forget, timeout=120)
@@ -126,13 +127,10 @@ async def _on_each_host(world: World, storage_uuid: str, hosts: list[str]) -> No
 
 
 async def _forget(world: World, storage_uuid: str, hosts: list[str]) -> None:
-    """A host that does not answer is told when it connects again."""
-
-    async def forget(host: str) -> None:
-        with suppress(Temporary, ApiError):
-            await world.hosts.get(host).delete_storage(storage_uuid)
-
-    await asyncio.gather(*(forget(host) for host in hosts))
+    calls = (world.hosts.get(host).delete_storage(storage_uuid) for host in hosts)
+    failures = [failure for failure in await asyncio.gather(*calls, return_exceptions=True) if failure]
+    if failures:
+        raise failures[0]
 
 
 @workflow(DetachPrimaryStorageFromCluster, queue=lambda message: f"storage:{message.primary_storage_uuid}")
@@ -147,8 +145,8 @@ async def detach(op: Operation[World], message: DetachPrimaryStorageFromCluster)
     async def forget() -> None:
         await _forget(op.world, uuid, hosts)
 
-    hosts = await op.tx_step("unrefer", unrefer)
-    await op.step("forget on hosts", forget)
+    hosts = await op.commit("unrefer", unrefer)
+    await op.afterwards("forget on hosts", forget)
     return await op.world.db.read(lambda tx: show(tx, uuid))
 
 
@@ -168,13 +166,12 @@ def _volumes(tx: Tx, uuids: list[str]) -> str:
 @workflow(ReconnectPrimaryStorage, queue=lambda message: f"storage:{message.uuid}")
 async def reconnect(op: Operation[World], message: ReconnectPrimaryStorage) -> dict[str, Any]:
     async def prepare() -> None:
-        await _on_each_host(op.world, message.uuid, hosts)
+        await _on_each_host(op.world, message.uuid, await op.world.db.read(attached))
 
     def attached(tx: Tx) -> list[str]:
         refs = rows.find(tx, "PrimaryStorageClusterRefVO", primary_storage_uuid=message.uuid)
         return hosts_of(tx, [ref["cluster_uuid"] for ref in refs])
 
-    hosts = await op.tx_step("hosts", attached)
     await op.step("prepare hosts", prepare, timeout=120)
     return await op.world.db.read(lambda tx: show(tx, message.uuid))
 
@@ -188,7 +185,7 @@ async def delete(op: Operation[World], message: DeletePrimaryStorage) -> dict[st
         rows.delete(tx, "PrimaryStorageVO", message.uuid)
         return {}
 
-    return await op.tx_step("delete", remove)
+    return await op.commit("delete", remove)
 
 
 def check_delete(tx: Tx, uuid: str) -> None:
@@ -272,7 +269,7 @@ async def attach_store(op: Operation[World], message: AttachBackupStorageToZone)
         rows.insert(tx, "BackupStorageZoneRefVO", **where)
         return show_store(tx, message.backup_storage_uuid)
 
-    return await op.tx_step("refer", refer)
+    return await op.commit("refer", refer)
 
 
 @workflow(DetachBackupStorageFromZone, queue=lambda message: f"store:{message.backup_storage_uuid}")
@@ -284,7 +281,7 @@ async def detach_store(op: Operation[World], message: DetachBackupStorageFromZon
             raise refused(f"backup storage {message.backup_storage_uuid} is not attached to zone {message.zone_uuid}")
         return show_store(tx, message.backup_storage_uuid)
 
-    return await op.tx_step("unrefer", unrefer)
+    return await op.commit("unrefer", unrefer)
 
 
 @workflow(DeleteBackupStorage, queue=lambda message: f"store:{message.uuid}")
@@ -312,8 +309,8 @@ async def delete_store(op: Operation[World], message: DeleteBackupStorage) -> di
         with suppress(OSError):  # what is not ours stays
             path.rmdir()
 
-    if found := await op.tx_step("delete", remove):
-        await op.step("remove files", lambda: asyncio.to_thread(remove_files, *found))
+    if found := await op.commit("delete", remove):
+        await op.afterwards("remove files", lambda: asyncio.to_thread(remove_files, *found), timeout=600)
     return {}
 
 
@@ -342,7 +339,7 @@ def _changes(api: Any, table: str, shown: Any) -> None:
             found: dict[str, Any] = shown(tx, message.uuid)
             return found
 
-        return await op.tx_step("update", update)
+        return await op.commit("update", update)
 
 
 _changes(UpdatePrimaryStorage, "PrimaryStorageVO", show)

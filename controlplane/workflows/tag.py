@@ -105,10 +105,7 @@ async def create_system_tag(op: Operation[World], message: CreateSystemTag) -> d
             row = _insert(tx, _SYSTEM, uuid, message.resource_uuid, message.resource_type, message.tag)
         return {"inventory": SystemTagInventory.model_validate(row).wire()}
 
-    def remove(tx: Tx) -> None:
-        rows.delete(tx, _SYSTEM, uuid)
-
-    return await op.tx_step("insert", insert, remove)
+    return await op.commit("insert", insert)
 
 
 @workflow(UpdateSystemTag, queue=lambda message: f"tag:{message.uuid}")
@@ -124,7 +121,7 @@ async def update_system_tag(op: Operation[World], message: UpdateSystemTag) -> d
         changed = inventories.must_get(tx, _SYSTEM, message.uuid)
         return {"inventory": SystemTagInventory.model_validate(changed).wire()}
 
-    return await op.tx_step("update", update)
+    return await op.commit("update", update)
 
 
 @workflow(CreateUserTag)
@@ -135,10 +132,7 @@ async def create_user_tag(op: Operation[World], message: CreateUserTag) -> dict[
         row = _insert(tx, _USER, uuid, message.resource_uuid, message.resource_type, message.tag)
         return {"inventory": TagInventory.model_validate(row).wire()}
 
-    def remove(tx: Tx) -> None:
-        rows.delete(tx, _USER, uuid)
-
-    return await op.tx_step("insert", insert, remove)
+    return await op.commit("insert", insert)
 
 
 @workflow(DeleteTag)
@@ -151,4 +145,4 @@ async def delete_tag(op: Operation[World], message: DeleteTag) -> dict[str, Any]
         rows.delete(tx, _USER, message.uuid)
         return {}
 
-    return await op.tx_step("delete", remove)
+    return await op.commit("delete", remove)

@@ -25,7 +25,7 @@ from controlplane.workflows import inventories
 from controlplane.workflows.ip_range import NIC, return_ip, take_ip
 from controlplane.workflows.network_service import ensure_service_ip
 from controlplane.workflows.vm_allocation import allocate, forget
-from controlplane.workflows.vm_placement import occupy, place_again, vacate
+from controlplane.workflows.vm_placement import place_again, vacate
 from controlplane.workflows.vm_spec import (
     GRACE,
     copy_image,
@@ -37,7 +37,7 @@ from controlplane.workflows.vm_spec import (
     unless_lost,
     vm_spec,
 )
-from controlplane.workflows.world import World, workflow
+from controlplane.workflows.world import World, tell, workflow
 
 _COPY = 4 * 3600.0  # seconds for a large image to reach its host
 _HOST = 300.0  # seconds for the host to start or stop a guest
@@ -99,7 +99,7 @@ async def create(op: Operation[World], message: CreateVmInstance) -> Json:
             rows.update(tx, "VmInstanceVO", uuid, state=state, **_last_host(host, state))
             return inventories.vm(tx, uuid)
 
-        return await op.tx_step("finish", finish, lambda tx: _set_state(tx, uuid, STARTING))
+        return await op.commit("finish", finish)
 
 
 async def _run(op: Operation[World], uuid: str, host: str, spec: Json) -> None:
@@ -120,11 +120,6 @@ async def _run(op: Operation[World], uuid: str, host: str, spec: Json) -> None:
 
     await op.step("network", on_host(op, host, connect), disconnect, timeout=_HOST)
     await op.step("start", on_host(op, host, start), remove, timeout=_HOST)
-
-
-def _keep(vm: rows.Row) -> Json:
-    """What a start changes and its undo restores."""
-    return {key: vm[key] for key in ("boot_token", "last_host_uuid")}
 
 
 def _last_host(host: str, state: str) -> Json:
@@ -148,7 +143,7 @@ async def start(op: Operation[World], message: StartVmInstance) -> Json:
         token = op.uuid if vm["last_host_uuid"] else ""
         _set_state(tx, uuid, STARTING, generation=vm["generation"] + 1, boot_token=token)
         placed = inventories.must_get(tx, "VmInstanceVO", uuid)
-        return {"host_uuid": placed["host_uuid"], "spec": vm_spec(tx, uuid), **_keep(vm)}
+        return {"host_uuid": placed["host_uuid"], "spec": vm_spec(tx, uuid), "boot_token": vm["boot_token"]}
 
     def abandon(tx: Tx) -> None:
         if begun:
@@ -160,9 +155,6 @@ async def start(op: Operation[World], message: StartVmInstance) -> Json:
         _set_state(tx, uuid, RUNNING, last_host_uuid=begun["host_uuid"])
         return inventories.vm(tx, uuid)
 
-    def unfinish(tx: Tx) -> None:
-        _set_state(tx, uuid, STARTING, last_host_uuid=begun["last_host_uuid"])
-
     begun: Json = {}
     with failing("VM.1001", f"cannot start VM {uuid}"):
         begun = await op.tx_step("begin", begin, abandon)
@@ -173,7 +165,7 @@ async def start(op: Operation[World], message: StartVmInstance) -> Json:
 
         await op.step("iso", on_host(op, host, copy_iso), timeout=_COPY)
         await _run(op, uuid, host, begun["spec"])
-        return await op.tx_step("finish", finish, unfinish)
+        return await op.commit("finish", finish)
 
 
 def _networks(tx: Tx, uuid: str) -> dict[str, rows.Row]:
@@ -224,15 +216,11 @@ async def stop(op: Operation[World], message: StopVmInstance) -> Json:
     with failing("VM.1002", f"cannot stop VM {uuid}"):
         begun = await op.tx_step("begin", begin, abandon)
         if begun is None or begun["host_uuid"] is None:
-            return await op.tx_step("already", lambda tx: stopped(tx, uuid))
+            return await op.commit("already", lambda tx: stopped(tx, uuid))
         await halt(op, uuid, begun["host_uuid"], begun["spec"], GRACE if message.type == "grace" else 0)
 
-        def undo(tx: Tx) -> None:
-            occupy(tx, uuid, begun["host_uuid"])
-            _set_state(tx, uuid, STOPPING)
-
-        result = await op.tx_step("finish", lambda tx: stopped(tx, uuid), undo)
-    await op.world.network.settle(begun["host_uuid"])
+        result = await op.commit("finish", lambda tx: stopped(tx, uuid))
+    await tell(op, [begun["host_uuid"]])
     return result
 
 
@@ -290,7 +278,7 @@ async def reboot(op: Operation[World], message: RebootVmInstance) -> Json:
             await power_on(op.world, host, uuid, begun["before"] | {"stop_timeout": GRACE})
 
         await op.step("restart", on_host(op, host, restart), as_before, timeout=_HOST)
-        return await op.tx_step("finish", finish, lambda tx: _set_state(tx, uuid, REBOOTING))
+        return await op.commit("finish", finish)
 
 
 @workflow(UpdateVmInstance, queue=queue)
@@ -299,8 +287,8 @@ async def update(op: Operation[World], message: UpdateVmInstance) -> Json:
         rows.update(tx, "VmInstanceVO", message.uuid, **message.model_dump(exclude={"uuid"}, exclude_none=True))
         return inventories.vm(tx, message.uuid)
 
-    result = await op.tx_step("update", change)
+    result = await op.commit("update", change)
     host = result["inventory"].get("hostUuid")
     if message.default_l3_network_uuid and host:
-        await op.world.network.settle(host)
+        await tell(op, [host])
     return result

@@ -16,12 +16,12 @@ from controlplane.store import rows
 from controlplane.store.database import Tx
 from controlplane.store.tables import now
 from controlplane.workflows import inventories, tag
-from controlplane.workflows.ip_range import noted, retake_ip, return_ip
+from controlplane.workflows.ip_range import return_ip
 from controlplane.workflows.vm import failing, halt, queue
 from controlplane.workflows.vm_allocation import remove_nics
-from controlplane.workflows.vm_placement import occupy, release_disk, vacate
+from controlplane.workflows.vm_placement import release_disk, vacate
 from controlplane.workflows.vm_spec import vm_spec, volume_path
-from controlplane.workflows.world import World, workflow
+from controlplane.workflows.world import World, tell, workflow
 
 log = logging.getLogger("steppe.vm")
 Json = dict[str, Any]
@@ -37,15 +37,7 @@ async def destroy(op: Operation[World], message: DestroyVmInstance) -> Json:
             return None
         must_allow("DestroyVmInstance", uuid, vm["state"])
         rows.update(tx, "VmInstanceVO", uuid, state=DESTROYING, generation=vm["generation"] + 1)
-        nics = rows.find(tx, "VmNicVO", vm_instance_uuid=uuid)
-        volumes = rows.find(tx, "VolumeVO", vm_instance_uuid=uuid)
-        return {
-            "state": vm["state"],
-            "host_uuid": vm["host_uuid"],
-            "spec": vm_spec(tx, uuid),
-            "addresses": {nic["uuid"]: noted(tx, nic["used_ip_uuid"]) for nic in nics if nic["used_ip_uuid"]},
-            "volumes": {volume["uuid"]: volume["device_id"] for volume in volumes},
-        }
+        return {"state": vm["state"], "host_uuid": vm["host_uuid"], "spec": vm_spec(tx, uuid)}
 
     def abandon(tx: Tx) -> None:
         if begun:
@@ -60,10 +52,10 @@ async def destroy(op: Operation[World], message: DestroyVmInstance) -> Json:
         host = begun["host_uuid"]
         if host:
             await halt(op, uuid, host, begun["spec"], grace=0)
-        garbage = await op.tx_step("finish", lambda tx: _finish(tx, uuid), lambda tx: _unfinish(tx, uuid, begun))
+        garbage = await op.commit("finish", lambda tx: _finish(tx, uuid))
     if host:
-        await op.world.network.settle(host)
-    await collect(op.world, garbage)
+        await tell(op, [host])
+    await op.afterwards("disks", lambda: collect(op.world, garbage))
     return {}
 
 
@@ -83,24 +75,6 @@ def _finish(tx: Tx, uuid: str) -> list[str]:
     return remove_vm(tx, uuid) if _config(tx, "deletionPolicy", "Delay") == "Direct" else []
 
 
-def _unfinish(tx: Tx, uuid: str, begun: Json) -> None:
-    """As it was, except that an address somebody else has taken meanwhile is chosen anew at the next start.
-
-    Nothing comes back of a VM that was deleted at once (policy Direct)."""
-    vm = rows.get(tx, "VmInstanceVO", uuid)
-    if vm is None or vm["state"] != DESTROYED:
-        return
-    for nic, used in begun["addresses"].items():
-        if retake_ip(tx, used):
-            address = {key: used[key] for key in ("ip", "netmask", "gateway")}
-            rows.update(tx, "VmNicVO", nic, used_ip_uuid=used["uuid"], **address)
-    for volume, device_id in begun["volumes"].items():
-        rows.update(tx, "VolumeVO", volume, status="Ready", vm_instance_uuid=uuid, device_id=device_id)
-    if begun["host_uuid"]:
-        occupy(tx, uuid, begun["host_uuid"])
-    rows.update(tx, "VmInstanceVO", uuid, state=DESTROYING, destroyed_at=None)
-
-
 @workflow(RecoverVmInstance, queue=queue)
 async def recover(op: Operation[World], message: RecoverVmInstance) -> Json:
     uuid = message.uuid
@@ -112,7 +86,7 @@ async def recover(op: Operation[World], message: RecoverVmInstance) -> Json:
         rows.update(tx, "VmInstanceVO", uuid, state=STOPPED, destroyed_at=None)
         return inventories.vm(tx, uuid)
 
-    return await op.tx_step("recover", change)
+    return await op.commit("recover", change)
 
 
 @workflow(ExpungeVmInstance, queue=queue)
@@ -122,7 +96,8 @@ async def expunge(op: Operation[World], message: ExpungeVmInstance) -> Json:
         must_allow("ExpungeVmInstance", message.uuid, vm["state"])
         return remove_vm(tx, message.uuid)
 
-    await collect(op.world, await op.tx_step("expunge", remove))
+    garbage = await op.commit("expunge", remove)
+    await op.afterwards("disks", lambda: collect(op.world, garbage))
     return {}
 
 
@@ -144,17 +119,22 @@ def remove_vm(tx: Tx, uuid: str) -> list[str]:
 
 
 async def collect(world: World, volumes: list[str]) -> None:
-    """Delete these files of expunged volumes; what a host does not delete now stays garbage for the reconciler."""
+    """Delete these files of expunged volumes. What a host does not delete stays garbage for the reconciler; `Temporary` is
+    raised when trying again soon may help."""
     if not volumes:
         return
+    silent: Temporary | None = None
     for row in await world.db.read(lambda tx: rows.find(tx, "VolumeGarbageVO", uuid=volumes)):
         try:
             host = world.hosts.get(row["host_uuid"])
             await host.delete_volume(row["uuid"], row["primary_storage_uuid"], row["path"])
         except (ApiError, Temporary) as error:
             log.warning("volume %s is not deleted from host %s: %s", row["uuid"], row["host_uuid"], error)
+            silent = error if isinstance(error, Temporary) else silent
         else:
             await world.db.write(partial(rows.delete, resource_type="VolumeGarbageVO", uuid=row["uuid"]))
+    if silent:
+        raise silent
 
 
 def _config(tx: Tx, name: str, default: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,3 +68,11 @@ def workflow(
         return run
 
     return register
+
+
+async def tell(op: Operation[World], host_uuids: Iterable[str]) -> None:
+    """After the commit: these hosts hear of it; one that cannot now gets the whole snapshot when it connects again."""
+    network = op.world.network
+    await asyncio.gather(
+        *(op.afterwards(f"network of host {uuid}", lambda uuid=uuid: network.ensure(uuid)) for uuid in host_uuids)  # type: ignore[misc]
+    )

@@ -91,7 +91,7 @@ class _Transport(httpx.AsyncBaseTransport):
 class Scene:
     """`hosts()` shows everything on every simulated host, as comparable data. `attach` hears of each new engine.
 
-    `volatile`: further columns that may differ between two runs (counters of generations)."""
+    `volatile`: further columns, or `Table.column`, that may differ between two runs (counters of generations)."""
 
     db: Database
     registry: Registry[Any]
@@ -191,6 +191,17 @@ class _Failing:
 
         return await self._op.tx_step(name, fail, undo)
 
+    async def commit(self, name: str, do: Callable[[Any], Any]) -> Any:
+        if not self._hit():
+            return await self._op.commit(name, do)
+
+        def fail(tx: Any) -> None:
+            if self._after:
+                do(tx)
+            raise Injected(name)
+
+        return await self._op.commit(name, fail)
+
     def _hit(self) -> bool:
         number, self._counts.steps = self._counts.steps, self._counts.steps + 1
         return number == self._at
@@ -204,7 +215,7 @@ def database_snapshot(db: Database, volatile: frozenset[str] = frozenset()) -> d
         found = {}
         for name, table in tables.metadata.tables.items():
             if name not in ENGINES_OWN:
-                columns = [column for column in table.c if column.name not in ignored]
+                columns = [c for c in table.c if not {c.name, f"{name}.{c.name}"} & ignored]
                 rows = [dict(row) for row in tx.execute(select(*columns)).mappings()]
                 found[name] = sorted(rows, key=repr)
         return {name: rows for name, rows in found.items() if rows}

@@ -27,6 +27,7 @@ U = "0123456789abcdef" * 2  # a chosen uuid
 # Counters that only grow, times, and what a host told of itself: no two runs have them in common.
 VOLATILE = frozenset(
     {"generation", "network_generation", "last", "destroyed_at", "facts", "agent_boot_id", "status_date"}
+    | {"BackupStorageVO.available_capacity", "BackupStorageVO.total_capacity"}  # of the file system the test runs on
 )
 
 
@@ -82,8 +83,11 @@ async def _furnish(made: Cloud) -> dict[str, str]:
         names[name] = (await call(api, name=name, **parameters))["uuid"]
 
     await make("zone2", "CreateZone")
-    await make("cluster2", "CreateCluster", zoneUuid=made.zone, hypervisorType="KVM")
-    await make("storage2", "AddLocalPrimaryStorage", url="/var/lib/other", zoneUuid=made.zone)
+    for name in ("cluster2", "bare cluster"):
+        await make(name, "CreateCluster", zoneUuid=made.zone, hypervisorType="KVM")
+    for name in ("storage2", "storage3"):
+        await make(name, "AddLocalPrimaryStorage", url=f"/var/lib/{name}", zoneUuid=made.zone)
+    await call("AttachPrimaryStorageToCluster", clusterUuid=names["cluster2"], primaryStorageUuid=names["storage3"])
     await make("offering2", "CreateInstanceOffering", cpuNum=1, memorySize=1 << 30)
     await make("disk2", "CreateDiskOffering", diskSize=1 << 30)
     await make("loose", "CreateL2VlanNetwork", zoneUuid=made.zone, physicalInterface="eth1", vlan=7)
@@ -112,7 +116,6 @@ def _is(name: str, value: str) -> dict[str, str]:
 
 
 _VM = {"instanceOfferingUuid": "<offering>", "imageUuid": "<image>", "l3NetworkUuids": ["<l3>"], "resourceUuid": U}
-_STORAGE2 = {"clusterUuid": "<cluster>", "primaryStorageUuid": "<storage2>"}
 # (workflow, its arguments): "<name>" is what `_furnish` called so.
 TABLE: list[tuple[str, dict[str, Any]]] = [
     ("CreateVmInstance", {"name": "vm", **_VM, "systemTags": ["sshkey::ssh-ed25519 A", "hostname::new"]}),
@@ -189,8 +192,8 @@ TABLE: list[tuple[str, dict[str, Any]]] = [
     ("UpdatePrimaryStorage", {"uuid": "<storage>", "name": "renamed"}),
     ("ChangePrimaryStorageState", {"uuid": "<storage>", "stateEvent": "disable"}),
     ("ReconnectPrimaryStorage", {"uuid": "<storage>"}),
-    ("AttachPrimaryStorageToCluster", {"clusterUuid": "<cluster2>", "primaryStorageUuid": "<storage2>"}),
-    ("DetachPrimaryStorageFromCluster", {"clusterUuid": "<cluster>", "primaryStorageUuid": "<storage>"}),
+    ("AttachPrimaryStorageToCluster", {"clusterUuid": "<bare cluster>", "primaryStorageUuid": "<storage2>"}),
+    ("DetachPrimaryStorageFromCluster", {"clusterUuid": "<cluster2>", "primaryStorageUuid": "<storage3>"}),
     ("DeletePrimaryStorage", {"uuid": "<storage2>"}),
     ("AddImageStoreBackupStorage", {"name": "b", "url": "b"}),
     ("AddSftpBackupStorage", {"name": "b", "url": "b", "hostname": "h", "username": "u", "password": "p"}),

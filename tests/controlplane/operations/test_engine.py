@@ -120,13 +120,54 @@ async def test_a_transaction_and_its_checkpoint_are_one(start: Start, registry: 
     @registry.operation("work")
     async def work(op: Op, arguments: dict[str, Any]) -> Any:
         uuid = op.derive("zone")
-        await op.tx_step("a", lambda tx: rows.insert(tx, "ZoneVO", uuid=uuid, name="z")["name"])
-        return await op.tx_step("b", lambda tx: rows.insert(tx, "ZoneVO", uuid=uuid, name="again")["name"])
+        await op.tx_step("a", lambda tx: rows.insert(tx, "ZoneVO", uuid=uuid, name="z")["name"], lambda tx: None)
+        return await op.commit("b", lambda tx: rows.insert(tx, "ZoneVO", uuid=uuid, name="again")["name"])
 
     engine = await start()
     status = await end_of(engine, await engine.submit("work", {}))
     assert status.state == "failed" and "IntegrityError" in status.error["details"]
-    assert await db.read(lambda tx: [row["name"] for row in rows.find(tx, "ZoneVO")]) == ["z"]  # "a" has no undo
+    assert await db.read(lambda tx: [row["name"] for row in rows.find(tx, "ZoneVO")]) == [
+        "z"
+    ]  # the undo of "a" is idle
+
+
+async def test_after_the_commit_nothing_takes_it_back(start: Start, registry: Registry[Any], db: Database) -> None:
+    held, told = asyncio.Event(), []
+
+    @registry.operation("work")
+    async def work(op: Op, arguments: dict[str, Any]) -> Any:
+        uuid = op.derive("zone")
+        name = await op.commit("zone", lambda tx: rows.insert(tx, "ZoneVO", uuid=uuid, name="z")["name"])
+
+        async def tell() -> None:
+            told.append(1)
+            if len(told) < 3:
+                raise Temporary("not yet")
+            held.set()
+            await asyncio.sleep(arguments["hang"])
+
+        await op.afterwards("tell", tell, timeout=3)
+        if arguments["then"] == "step":
+            await op.step("late", lambda: asyncio.sleep(0))
+        return name
+
+    engine = await start()
+    uuid = await engine.submit("work", {"then": "", "hang": 0.3})
+    await held.wait()
+    await engine.cancel(uuid)  # too late
+    status = await end_of(engine, uuid)
+    assert (status.state, status.result, len(told)) == ("done", "z", 3)
+    late = await end_of(engine, await engine.submit("work", {"then": "step", "hang": 0}))
+    assert late.state == "done", "a bug behind the commit is logged; what was committed stays"
+    slow = await end_of(engine, await engine.submit("work", {"then": "", "hang": 60}))
+    assert slow.state == "done", "what comes afterwards has its time"
+    assert await db.read(lambda tx: rows.count(tx, "ZoneVO")) == 3
+
+
+async def test_nothing_comes_afterwards_before_the_commit(start: Start, registry: Registry[Any]) -> None:
+    registry.add("work", lambda op, arguments: op.afterwards("tell", lambda: asyncio.sleep(0)))
+    engine = await start()
+    assert "ValueError" in (await end_of(engine, await engine.submit("work", {}))).error["details"]
 
 
 async def test_temporary_is_tried_again_until_the_time_out(start: Start, registry: Registry[Any]) -> None:

@@ -100,6 +100,16 @@ async def grouped(op: Operation[Host], arguments: dict[str, Any]) -> None:
             )
 
 
+@registry.operation("commit and tell")
+async def commit_and_tell(op: Operation[Host], arguments: dict[str, Any]) -> str:
+    """The shape of a deletion: a host lets go, the database forgets, somebody else is told."""
+    uuid = op.derive("zone")
+    await op.step("part", lambda: op.world.put(uuid, "x"), lambda: op.world.remove(uuid))
+    name = await op.commit("zone", lambda tx: str(rows.insert(tx, "ZoneVO", uuid=uuid, name="z")["name"]))
+    await op.afterwards("tell", lambda: op.world.put("told", "x"))
+    return name
+
+
 @registry.operation("nothing")
 async def nothing(op: Operation[Host], arguments: dict[str, Any]) -> str:
     return op.derive("label")
