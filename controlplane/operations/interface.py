@@ -38,8 +38,10 @@ class Operation(Protocol[W_co]):
     ) -> T:
         """One change of the outside world."""
 
-    async def tx_step(self, name: str, do: Callable[[Any], T], undo: Callable[[Any], None]) -> T:
-        """One change of the database, committed together with its checkpoint: `do(tx)` runs exactly once."""
+    async def tx_step(self, name: str, do: Callable[[Any], T], undo: Callable[[Any, T], None]) -> T:
+        """One change of the database, committed together with its checkpoint: `do(tx)` runs exactly once.
+
+        `undo(tx, output)` gets what `do` returned, and runs only if that was committed."""
 
     async def commit(self, name: str, do: Callable[[Any], T]) -> T:
         """The same as the point of no return: with it the operation has succeeded. No step may follow."""

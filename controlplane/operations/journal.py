@@ -145,8 +145,8 @@ class Journal(Protocol):
 
     async def undone(self, uuid: str, number: int, name: str) -> None: ...
 
-    async def undo_transact(self, uuid: str, name: str, undo: Transaction) -> None:
-        """Run `undo(tx)` and note it, in one transaction, if the step was committed and is not undone yet."""
+    async def undo_transact(self, uuid: str, name: str, undo: Callable[[Any, Any], None]) -> None:
+        """Run `undo(tx, output of the step)` and note it, in one transaction, if the step was committed and is not undone yet."""
 
     async def finish(
         self, uuid: str, state: State, result: Json | None, stuck: Json | None, kinds: list[Kind], room: bool

@@ -121,7 +121,7 @@ class Run(Generic[W]):
 
         return await self._counted(work())
 
-    async def tx_step(self, name: str, do: Callable[[Any], T], undo: Callable[[Any], None]) -> T:
+    async def tx_step(self, name: str, do: Callable[[Any], T], undo: Callable[[Any, T], None]) -> T:
         entry = self._enter(name, lambda: self._undo_tx(name, undo))
         if (known := self._known(entry)) is not _UNKNOWN:
             return known  # type: ignore[no-any-return]
@@ -282,7 +282,7 @@ class Run(Generic[W]):
         await self._try(f"undo of {entry.name}", lambda: self._patiently(entry.name, undo), timeout)
         await self._store(lambda again: self._journal.undone(self.uuid, entry.number, entry.name))
 
-    async def _undo_tx(self, name: str, undo: Callable[[Any], None]) -> None:
+    async def _undo_tx(self, name: str, undo: Callable[[Any, Any], None]) -> None:
         async def transact() -> None:
             await self._store(lambda again: self._journal.undo_transact(self.uuid, name, undo))
 

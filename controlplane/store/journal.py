@@ -314,12 +314,12 @@ class StoreJournal:
 
         await self._write(fn)
 
-    async def undo_transact(self, uuid: str, name: str, undo: Transaction) -> None:
+    async def undo_transact(self, uuid: str, name: str, undo: Callable[[Tx, Any], None]) -> None:
         def fn(tx: Tx) -> None:
             self._own(tx, uuid)
             row = tx.execute(_LOGGED, {"u": uuid, "step": name}).first()
             if row is not None and not row.undone:
-                undo(tx)
+                undo(tx, json.loads(row.output))
                 tx.execute(_MARK, {"u": uuid, "step": name})
 
         await self._write(fn)

@@ -68,7 +68,7 @@ async def add(op: Operation[World], message: AddKVMHost) -> dict[str, Any]:
     async def let_go() -> None:
         await release(op.world, uuid)
 
-    await op.tx_step("insert", insert, lambda tx: remove(tx, uuid))
+    await op.tx_step("insert", insert, lambda tx, _: remove(tx, uuid))
     try:
         await op.step("connect", reach, let_go, timeout=_CONNECT)
     except ApiError as error:
@@ -178,7 +178,7 @@ async def delete(op: Operation[World], message: DeleteHost) -> dict[str, Any]:
         rows.update(tx, "HostVO", message.uuid, agent_boot_id=None)  # the reconciler lets go of it
         return {key: host[key] for key in ("status", "status_reason", "agent_boot_id")}
 
-    def reopen(tx: Tx) -> None:
+    def reopen(tx: Tx, closed: dict[str, Any] | None) -> None:
         if closed:
             set_status(tx, message.uuid, closed["status"], closed["status_reason"] or "")
             rows.update(tx, "HostVO", message.uuid, agent_boot_id=closed["agent_boot_id"])
@@ -191,7 +191,6 @@ async def delete(op: Operation[World], message: DeleteHost) -> dict[str, Any]:
         with suppress(Temporary, ApiError):  # else the reconciler finds it, or not
             await connect(op.world, message.uuid)
 
-    closed: dict[str, Any] | None = None
     closed = await op.tx_step("close", close, reopen)
     if closed:
         await op.step("release", let_go, take_back)

@@ -84,7 +84,7 @@ async def add(op: Operation[World], message: AddImage) -> dict[str, Any]:
         rows.update_where(tx, "ImageBackupStorageRefVO", {"image_uuid": uuid}, status="Ready")
         return show(tx, uuid)
 
-    urls = await op.tx_step("insert", insert, lambda tx: _delete_rows(tx, uuid))
+    urls = await op.tx_step("insert", insert, lambda tx, _: _delete_rows(tx, uuid))
     stores = [directory(op.world.settings.state_dir, url) for url in urls]
     facts = await op.step("fetch", fetch, discard, timeout=24 * _HOURS)
     await op.step("copy", copy, discard, timeout=4 * _HOURS)

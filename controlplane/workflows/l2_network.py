@@ -59,7 +59,7 @@ async def attach(op: Operation[World], message: AttachL2NetworkToCluster) -> dic
         rows.insert(tx, "L2NetworkClusterRefVO", l2_network_uuid=l2_uuid, cluster_uuid=cluster_uuid)
         return _connected(tx, cluster_uuid)
 
-    def remove(tx: Tx) -> None:
+    def remove(tx: Tx, _: object = None) -> None:
         rows.delete_where(tx, "L2NetworkClusterRefVO", l2_network_uuid=l2_uuid, cluster_uuid=cluster_uuid)
 
     async def make_bridges() -> None:

@@ -5,7 +5,7 @@ transaction that makes the row (a VM, which needs them checked, stores them itse
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from controlplane.contract.base import Create, Delete
 from controlplane.operations.interface import Operation
@@ -17,6 +17,7 @@ from controlplane.workflows import tag
 from controlplane.workflows.world import Registered, World, workflows
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 def engine_registry() -> Registry[World]:
@@ -58,15 +59,15 @@ class _Tagging:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._op, name)
 
-    async def tx_step(self, name: str, do: Callable[[Tx], T], undo: Callable[[Tx], None]) -> T:
+    async def tx_step(self, name: str, do: Callable[[Tx], T], undo: Callable[[Tx, T], None]) -> T:
         return await self._op.tx_step(name, self._tidying(do), self._tidying(undo))
 
     async def commit(self, name: str, do: Callable[[Tx], T]) -> T:
         return await self._op.commit(name, self._tidying(do))
 
-    def _tidying(self, do: Callable[[Tx], T]) -> Callable[[Tx], T]:
-        def do_and_tidy(tx: Tx) -> T:
-            result = do(tx)
+    def _tidying(self, do: Callable[Concatenate[Tx, P], T]) -> Callable[Concatenate[Tx, P], T]:
+        def do_and_tidy(tx: Tx, /, *given: P.args, **named: P.kwargs) -> T:
+            result = do(tx, *given, **named)
             self._tidy(tx)
             return result
 

@@ -96,7 +96,7 @@ async def attach(op: Operation[World], message: AttachPrimaryStorageToCluster) -
         with suppress(Temporary, ApiError):  # a host that does not answer is told when it connects again
             await _forget(op.world, uuid, hosts)
 
-    hosts = await op.tx_step("refer", refer, lambda tx: _unrefer(tx, uuid, cluster))
+    hosts = await op.tx_step("refer", refer, lambda tx, _: _unrefer(tx, uuid, cluster))
     await op.step("prepare hosts", prepare, forget, timeout=120)
     return await op.world.db.read(lambda tx: show(tx, uuid))
 
@@ -216,7 +216,7 @@ async def _add_store(op: Operation[World], message: Any) -> dict[str, Any]:
         with suppress(OSError):  # an empty directory of ours; another's content stays
             path.rmdir()
 
-    await op.tx_step("insert", insert, lambda tx: _drop(tx, "BackupStorageVO", uuid))
+    await op.tx_step("insert", insert, lambda tx, _: _drop(tx, "BackupStorageVO", uuid))
     await op.step("make directory", make, remove)
     return await op.world.db.read(lambda tx: show_store(tx, uuid))
 

@@ -74,7 +74,7 @@ async def create(op: Operation[World], message: CreateVmInstance) -> Json:
     uuid = message.resource_uuid or op.derive("VmInstanceVO")
     with failing("SYS.1006", f"cannot create VM {message.name}"):
         made = await op.tx_step(
-            "allocate", lambda tx: allocate(tx, message, uuid, op.derive), lambda tx: forget(tx, uuid, op.derive)
+            "allocate", lambda tx: allocate(tx, message, uuid, op.derive), lambda tx, _: forget(tx, uuid, op.derive)
         )
         host = made["host_uuid"]
 
@@ -145,17 +145,15 @@ async def start(op: Operation[World], message: StartVmInstance) -> Json:
         placed = inventories.must_get(tx, "VmInstanceVO", uuid)
         return {"host_uuid": placed["host_uuid"], "spec": vm_spec(tx, uuid), "boot_token": vm["boot_token"]}
 
-    def abandon(tx: Tx) -> None:
-        if begun:
-            vacate(tx, uuid)
-            _empty_addresses(tx, uuid, op.derive)
-            _set_state(tx, uuid, STOPPED, boot_token=begun["boot_token"])
+    def abandon(tx: Tx, begun: Json) -> None:
+        vacate(tx, uuid)
+        _empty_addresses(tx, uuid, op.derive)
+        _set_state(tx, uuid, STOPPED, boot_token=begun["boot_token"])
 
     def finish(tx: Tx) -> Json:
         _set_state(tx, uuid, RUNNING, last_host_uuid=begun["host_uuid"])
         return inventories.vm(tx, uuid)
 
-    begun: Json = {}
     with failing("VM.1001", f"cannot start VM {uuid}"):
         begun = await op.tx_step("begin", begin, abandon)
         host = begun["host_uuid"]
@@ -210,8 +208,9 @@ async def stop(op: Operation[World], message: StopVmInstance) -> Json:
         _set_state(tx, uuid, STOPPING, generation=vm["generation"] + 1)
         return {"state": vm["state"], "host_uuid": vm["host_uuid"], "spec": vm_spec(tx, uuid)}
 
-    def abandon(tx: Tx) -> None:
-        rows.update_where(tx, "VmInstanceVO", {"uuid": uuid, "state": STOPPING}, state=RUNNING)
+    def abandon(tx: Tx, begun: Json | None) -> None:
+        if begun:
+            rows.update_where(tx, "VmInstanceVO", {"uuid": uuid, "state": STOPPING}, state=begun["state"])
 
     with failing("VM.1002", f"cannot stop VM {uuid}"):
         begun = await op.tx_step("begin", begin, abandon)
@@ -258,15 +257,13 @@ async def reboot(op: Operation[World], message: RebootVmInstance) -> Json:
         _set_state(tx, uuid, REBOOTING, boot_token=op.uuid)
         return {"host_uuid": vm["host_uuid"], "before": before, "after": vm_spec(tx, uuid)}
 
-    def abandon(tx: Tx) -> None:
-        if begun:
-            _set_state(tx, uuid, RUNNING, boot_token=begun["before"]["boot_token"])
+    def abandon(tx: Tx, begun: Json) -> None:
+        _set_state(tx, uuid, RUNNING, boot_token=begun["before"]["boot_token"])
 
     def finish(tx: Tx) -> Json:
         _set_state(tx, uuid, RUNNING)
         return inventories.vm(tx, uuid)
 
-    begun: Json = {}
     with failing("VM.1003", f"cannot reboot VM {uuid}"):
         begun = await op.tx_step("begin", begin, abandon)
         host = begun["host_uuid"]

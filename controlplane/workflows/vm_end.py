@@ -39,12 +39,11 @@ async def destroy(op: Operation[World], message: DestroyVmInstance) -> Json:
         rows.update(tx, "VmInstanceVO", uuid, state=DESTROYING, generation=vm["generation"] + 1)
         return {"state": vm["state"], "host_uuid": vm["host_uuid"], "spec": vm_spec(tx, uuid)}
 
-    def abandon(tx: Tx) -> None:
+    def abandon(tx: Tx, begun: Json | None) -> None:
         if begun:
             where = {"uuid": uuid, "state": DESTROYING}
             rows.update_where(tx, "VmInstanceVO", where, state=begun["state"])
 
-    begun: Json | None = None
     with failing("VM.1004", f"cannot destroy VM {uuid}"):
         begun = await op.tx_step("begin", begin, abandon)
         if begun is None:

@@ -23,6 +23,11 @@ DISKS = {
     "agent": "/var/lib/steppe",
     "srv": "/srv",
 }
+# libvirt does not start without the user that Debian's libvirt-daemon-system makes, even where it runs guests as root.
+USERS = {
+    "passwd": "libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin",
+    "group": "libvirt-qemu:x:64055:",
+}
 
 
 def mount(*arguments: str) -> None:
@@ -38,6 +43,11 @@ def furnish(directory: Path, name: str) -> None:
     for source, target in DISKS.items():
         os.makedirs(target, exist_ok=True)
         mount("--bind", str(directory / source), target)
+    for file, line in USERS.items():
+        known = Path("/etc", file).read_text()
+        copy = Path("/run", file)
+        copy.write_text(known if "libvirt-qemu:" in known else f"{known}{line}\n")
+        mount("--bind", str(copy), f"/etc/{file}")
     socket.sethostname(name)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     # Every new network namespace hands bridged frames to iptables until told otherwise.

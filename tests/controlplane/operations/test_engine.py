@@ -120,7 +120,7 @@ async def test_a_transaction_and_its_checkpoint_are_one(start: Start, registry: 
     @registry.operation("work")
     async def work(op: Op, arguments: dict[str, Any]) -> Any:
         uuid = op.derive("zone")
-        await op.tx_step("a", lambda tx: rows.insert(tx, "ZoneVO", uuid=uuid, name="z")["name"], lambda tx: None)
+        await op.tx_step("a", lambda tx: rows.insert(tx, "ZoneVO", uuid=uuid, name="z")["name"], lambda tx, _: None)
         return await op.commit("b", lambda tx: rows.insert(tx, "ZoneVO", uuid=uuid, name="again")["name"])
 
     engine = await start()
@@ -210,7 +210,7 @@ async def test_cancel_interrupts_and_undoes(start: Start, registry: Registry[Any
         await op.tx_step(
             "zone",
             lambda tx: rows.insert(tx, "ZoneVO", uuid=uuid, name="z") and None,
-            lambda tx: rows.delete(tx, "ZoneVO", uuid) and None,
+            lambda tx, _: rows.delete(tx, "ZoneVO", uuid) and None,
         )
 
         async def hang() -> None:

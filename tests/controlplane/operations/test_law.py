@@ -52,7 +52,7 @@ async def _not_idempotent(op: Operation[toys.Host], arguments: dict[str, Any]) -
 
 async def _undo_of_another(op: Operation[toys.Host], arguments: dict[str, Any]) -> None:
     uuid = op.derive("zone")
-    await op.tx_step("insert", lambda tx: rows.insert(tx, "ZoneVO", uuid=uuid, name="z")["uuid"], lambda tx: None)
+    await op.tx_step("insert", lambda tx: rows.insert(tx, "ZoneVO", uuid=uuid, name="z")["uuid"], lambda tx, _: None)
     await op.step("put", lambda: op.world.put("a", "x"), lambda: op.world.remove("a"))
 
 

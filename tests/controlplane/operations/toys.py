@@ -54,7 +54,7 @@ async def create(op: Operation[Host], arguments: dict[str, Any]) -> dict[str, An
         rows.update(tx, "HostVO", CAPACITY, memory_used=host["memory_used"] + 1)
         return int(host["memory_used"])
 
-    def give_back(tx: Any) -> None:
+    def give_back(tx: Any, taken: int) -> None:
         host = rows.lock(tx, "HostVO", CAPACITY)
         assert host is not None
         rows.delete(tx, "VmInstanceVO", uuid)
@@ -67,7 +67,7 @@ async def create(op: Operation[Host], arguments: dict[str, Any]) -> dict[str, An
     await op.tx_step(
         "run",
         lambda tx: rows.update(tx, "VmInstanceVO", uuid, state="Running") and None,
-        lambda tx: rows.update(tx, "VmInstanceVO", uuid, state="Created") and None,
+        lambda tx, _: rows.update(tx, "VmInstanceVO", uuid, state="Created") and None,
     )
     if arguments.get("refuse"):
         raise ApiError("SYS.1006", "refused at the very end")
