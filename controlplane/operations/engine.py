@@ -5,6 +5,7 @@ is shown and has two ways out. A node that loses its lease drops everything at o
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
@@ -243,10 +244,9 @@ class Engine(Generic[W]):
                 except Unavailable as error:
                     self._strays = True
                     log.warning("cannot look for work: %s", error)
-            try:
-                await asyncio.wait_for(self._look_now.wait(), self._poll)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._poll):
+                    await self._look_now.wait()
             self._look_now.clear()
 
     async def _look(self) -> None:

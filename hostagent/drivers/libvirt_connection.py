@@ -42,7 +42,8 @@ class LibvirtConnection:
         _start_event_loop()
         self._task = asyncio.create_task(self._keep(on_event, on_connect))
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._connected.wait(), 10)
+            async with asyncio.timeout(10):
+                await self._connected.wait()
 
     async def close(self) -> None:
         if self._task is not None:
@@ -62,7 +63,8 @@ class LibvirtConnection:
     async def _in_thread(self, fn: Callable[[], T], deadline: float) -> T:
         future = asyncio.get_running_loop().run_in_executor(self._threads, fn)
         try:
-            return await asyncio.wait_for(asyncio.shield(future), deadline)
+            async with asyncio.timeout(deadline):
+                return await asyncio.shield(future)
         except TimeoutError:
             future.add_done_callback(lambda done: done.cancelled() or done.exception())
             raise temporary("libvirt", f"libvirt did not answer within {deadline:g} s") from None

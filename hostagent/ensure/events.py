@@ -5,6 +5,7 @@ fewer intermediate states. A new `agent_boot_id` tells readers to read the inven
 """
 
 import asyncio
+import contextlib
 from uuid import uuid4
 
 from hostagent.contract import Event, EventPage
@@ -33,11 +34,10 @@ class EventLog:
         """
         if after == self._sequence and wait > 0:
             self._arrived = asyncio.Event() if self._arrived.is_set() else self._arrived
-            try:
-                await asyncio.wait_for(self._arrived.wait(), wait)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._arrived.wait()
                 await asyncio.sleep(LINGER)
-            except TimeoutError:
-                pass
         return EventPage(agent_boot_id=self.boot_id, last_sequence=self._sequence, events=self._later(after))
 
     def release(self) -> None:

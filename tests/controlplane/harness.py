@@ -9,7 +9,7 @@ with a new engine over the same database and hosts, cancel there, lose a host ca
 import asyncio
 import contextlib
 import copy
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
@@ -249,7 +249,8 @@ async def play(scene: Scene, case: Case, disturbance: Disturbance, *, uuid: str)
             journal = _Crash(StoreJournal(scene.db), crash, disturbance.after, counts)
             engine: Engine[Any] = Engine(journal, fresh, scene.world, NODE, lease=60, poll=0.05)
             scene.attach(engine)
-            status = await _life(engine, journal, case.workflow, arguments, uuid, disturbance)
+            async with _watched(f"{case} with {disturbance}"):
+                status = await _life(engine, journal, case.workflow, arguments, uuid, disturbance)
             if status is not None:
                 scene.wire.disturbance = Disturbance()
                 counts.calls = scene.wire.calls
@@ -257,6 +258,18 @@ async def play(scene: Scene, case: Case, disturbance: Disturbance, *, uuid: str)
             crash = None  # the next process lives
     finally:
         scene.wire.disturbance = Disturbance()
+
+
+@contextlib.asynccontextmanager
+async def _watched(where: str) -> AsyncIterator[None]:
+    """Says where every task is when a life does not end."""
+    try:
+        async with asyncio.timeout(2 * PATIENCE):
+            yield
+    except TimeoutError:
+        for task in asyncio.all_tasks():
+            task.print_stack()
+        raise AssertionError(f"{where} hangs") from None
 
 
 def _disturbed(function: Any, disturbance: Disturbance, counts: Counts) -> Any:

@@ -27,11 +27,8 @@ U = "0123456789abcdef" * 2  # a chosen uuid
 # Counters that only grow, times, and what a host told of itself: no two runs have them in common.
 VOLATILE = frozenset(
     {"generation", "network_generation", "last", "destroyed_at", "facts", "agent_boot_id", "status_date"}
-    | {
-        "BackupStorageVO.available_capacity",
-        "BackupStorageVO.total_capacity",
-        "available_physical_capacity",
-    }  # measured
+    | {"BackupStorageVO.available_capacity", "BackupStorageVO.total_capacity", "available_physical_capacity"}
+    | {"ImageVO.url"}
 )
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from controlplane.reconcilers.expunge import Expunger
 from controlplane.store import rows
 from controlplane.store.tables import now
-from hostagent.contract.error import temporary
+from hostagent.contract.error import rejected
 
 
 async def age(cloud, uuid, seconds):
@@ -39,11 +39,11 @@ async def test_policy_never_keeps_them(cloud):
     assert len(await cloud.find("VmInstanceVO")) == 1
 
 
-async def test_files_of_a_host_that_was_away_are_deleted_later(cloud):
+async def test_files_of_a_host_that_refused_are_deleted_later(cloud):
     vm = await cloud.vm()
     sim = cloud.sims[vm["hostUuid"]]
     await cloud.call("DestroyVmInstance", uuid=vm["uuid"])
-    sim.fail("volume.delete", temporary("unreachable", "away"))
+    sim.fail("volume.delete", rejected("in_use", "held open by a backup"))
     await cloud.call("ExpungeVmInstance", uuid=vm["uuid"])
     assert len(await cloud.find("VolumeGarbageVO")) == 1
     assert sim.snapshot()["volumes"]
