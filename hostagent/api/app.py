@@ -93,6 +93,7 @@ class _Calls:
 
     async def delete_storage(self, request: Request) -> Response:
         self._check_node(request)
+        await self._agent.image.leave(_uuid(request))
         await self._agent.storage.delete(_uuid(request))
         return Response(status_code=204)
 

@@ -90,6 +90,9 @@ def ruleset(snapshot: SnapshotSpec) -> str:
 
     Raises: invalid_spec, naming the attribute.
     """
+    table = f"table bridge {naming.TABLE}"
+    if not snapshot.bridges and not snapshot.networks:
+        return f"{table}\ndelete {table}\n"  # nothing to guard: the host is as it was before it was ours
     uplinks = {bridge.name: naming.uplink(bridge) for bridge in snapshot.bridges}
     networks = snapshot.networks
     served = [network for network in networks if network.service_ip]
@@ -128,7 +131,6 @@ def ruleset(snapshot: SnapshotSpec) -> str:
     }
     written = "".join(_set(name, kind, elements) for (name, kind), elements in sets.items())
     rate = "  set dhcp_rate {\n    type ifname; size 65535; flags dynamic; timeout 1m;\n  }\n"
-    table = f"table bridge {naming.TABLE}"
     return f"{table}\ndelete {table}\n{table} {{\n{written}{rate}{RULES}}}\n"
 
 

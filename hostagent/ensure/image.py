@@ -5,6 +5,7 @@ call, also after a restart. Bearer tokens are held for the time of the download 
 """
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 
 from hostagent.contract import HostError, ImageSpec, ImageStatus
@@ -92,6 +93,14 @@ class Images:
                 await self._downloads.discard(f"{path}.part")
                 await self._disks.remove(path, root)
         self._generations.forget("image", key)
+
+    async def leave(self, storage_uuid: str) -> None:
+        """Empty the cache of a storage that is about to be forgotten; what volumes rest on stays."""
+        for key in list(self._generations.all("image")):
+            uuid, _, storage = key.partition("@")
+            if storage == storage_uuid:
+                with contextlib.suppress(HostError):
+                    await self.delete(uuid, storage)
 
     async def close(self) -> None:
         tasks = [fetch.task for fetch in self._fetches.values() if fetch.task is not None and fetch.running]

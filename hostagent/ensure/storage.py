@@ -1,6 +1,6 @@
 """Directories that hold disks, and the one place where a path from the wire becomes a path of the host.
 
-Deleting a storage only forgets it; its files stay. Nothing outside a storage's directory can be named.
+Deleting a storage only forgets it; its volumes stay. Nothing outside a storage's directory can be named.
 """
 
 import os

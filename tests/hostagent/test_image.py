@@ -156,6 +156,20 @@ async def test_an_image_is_fetched_once_and_volumes_rest_on_it(
     assert list(stores.path.iterdir()) == []
 
 
+async def test_a_storage_that_is_left_keeps_only_what_volumes_need(
+    source: tuple[Source, str, ssl.SSLContext], stores: Stores
+) -> None:
+    server, url, _ = source
+    other = "7e" * 16
+    for uuid in (IMAGE, other):
+        await stores.image.put(uuid, wish(url, server.content))
+    await stores.volume.put(VOLUME, VolumeSpec.model_validate(specs.volume(base_image_uuid=IMAGE, size=0)))
+    await stores.image.leave(STORAGE)
+    assert (await stores.image.get(IMAGE, STORAGE)).state == "ready"
+    assert (await stores.image.get(other, STORAGE)).state == "absent"
+    assert not Path(image_path(str(stores.path), other, "qcow2")).exists()
+
+
 async def test_a_broken_download_goes_on_where_it_stopped(
     source: tuple[Source, str, ssl.SSLContext], stores: Stores
 ) -> None:

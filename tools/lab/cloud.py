@@ -4,11 +4,13 @@ Everything runs as the documentation tells an operator to run it: a host enrols 
 agent then serves the control plane alone. Nothing is mocked.
 """
 
+import http.client
 import os
 import secrets
 import socket
 import sys
 import threading
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +107,11 @@ class Cloud:
             log = (self.lab.root / "controlplane.log").read_text(errors="replace")
             raise RuntimeError(f"the control plane ended: {log[-2000:].strip()}")
         try:
-            self.api.log_in()
-        except Exception:
+            with urllib.request.urlopen(f"{self.endpoint}/healthz", timeout=2):  # noqa: S310
+                pass
+        except (OSError, http.client.HTTPException):
             return False
+        self.api.log_in()
         return True
 
     def _listens(self, name: str) -> bool:

@@ -57,6 +57,7 @@ def test_a_network_stands_as_specified(host: Host) -> None:
 def test_repeating_changes_nothing_and_an_empty_snapshot_leaves_nothing(host: Host) -> None:
     before = everything(host)
     host.apply(snapshot(1))
+    assert "table bridge" in host.run("nft", "list", "ruleset").stdout
     first = everything(host)
     host.apply(snapshot(1))
     host.ask("restart")
@@ -64,6 +65,7 @@ def test_repeating_changes_nothing_and_an_empty_snapshot_leaves_nothing(host: Ho
     assert everything(host) == first
     host.apply(SnapshotSpec(generation=3))
     assert everything(host) == before
+    assert host.run("nft", "list", "ruleset").stdout == ""
 
 
 def test_the_management_address_moves_to_the_bridge_and_back(host: Host) -> None:
