@@ -76,6 +76,7 @@ class Journey:
             raise NotProven("the first plan should have something to do; it is empty")
         self.say("terraform plan: done")
         self.watch = DhcpWatch(self.lab)
+        self._open.callback(self.watch.stop)
         self.stack.apply(self.show)
         self.say("terraform apply: done")
 

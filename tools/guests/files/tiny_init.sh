@@ -14,7 +14,7 @@ fetch() { timeout 10 wget -q -O - "$1" 2>/dev/null; } # busybox 1.35: wget -T cr
 
 while read -r module; do insmod "$module" 2>/dev/null; done </modules.list
 ip link set lo up
-echo 0 2147483647 >/proc/sys/net/ipv4/ping_group_range # ping is for every user
+chmod 4755 /bin/busybox # ping is for every user; for what needs no privilege busybox drops it
 echo root:x:0:0:root:/root:/bin/sh >/etc/passwd
 echo root:*:19000:0:99999:7::: >/etc/shadow
 echo root:x:0: >/etc/group
