@@ -72,6 +72,7 @@ class Copy:
     allowed: tuple[Path, ...] = ()
     total: int = 0
     digest: Digest = field(default_factory=Digest)
+    validator: str = ""  # of the file that is being downloaded: strong ETag or date
     stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> Digest:
@@ -94,13 +95,12 @@ class Copy:
             self._write(iter(lambda: file.read(_CHUNK), b""), "wb")
 
     def _from_http(self) -> None:
-        failures, validator = 0, ""
+        failures = 0
         with httpx.Client(timeout=_TIMEOUT, follow_redirects=False) as client:
             while True:
                 before = self.digest.size
                 try:
-                    validator = self._request(client, validator)
-                    return
+                    return self._request(client)
                 except httpx.TransportError as error:
                     failures = 1 if self.digest.size > before else failures + 1
                     if failures >= _ATTEMPTS:
@@ -109,11 +109,11 @@ class Copy:
                     if self.stop.wait(2**failures / 4):
                         raise Stopped from error
 
-    def _request(self, client: httpx.Client, validator: str) -> str:
+    def _request(self, client: httpx.Client) -> None:
         """One GET, from where the last one stopped if the server says that the file is still the same."""
         headers = {"Accept-Encoding": "identity"}
-        if self.digest.size and validator:
-            headers |= {"Range": f"bytes={self.digest.size}-", "If-Range": validator}
+        if self.digest.size and self.validator:
+            headers |= {"Range": f"bytes={self.digest.size}-", "If-Range": self.validator}
         url = self.url
         for _ in range(_REDIRECTS + 1):
             with client.stream("GET", url, headers=headers) as response:
@@ -123,7 +123,7 @@ class Copy:
                 return self._receive(response)
         raise ApiError("IMG.1000", f"{self.url} redirects more than {_REDIRECTS} times")
 
-    def _receive(self, response: httpx.Response) -> str:
+    def _receive(self, response: httpx.Response) -> None:
         where = f"{self.url} answered HTTP {response.status_code} {response.reason_phrase}"
         if response.status_code in (429, 502, 503, 504):
             raise httpx.RemoteProtocolError(where)
@@ -134,13 +134,13 @@ class Copy:
             raise ApiError("IMG.1000", f"{self.url} answered with another part of the file than was asked for")
         if not resumed:
             self.digest = Digest()
+            etag: str = response.headers.get("etag", "")
+            self.validator = "" if etag.startswith("W/") else etag or response.headers.get("last-modified", "")
         length = int(response.headers.get("content-length") or 0)
         self._room_for(self.digest.size + length if length else 0)
         self._write(response.iter_raw(_CHUNK), "ab" if resumed else "wb")
         if length and self.digest.size != self.total:
             raise httpx.RemoteProtocolError(f"{self.digest.size} of {self.total} bytes arrived")
-        etag: str = response.headers.get("etag", "")
-        return "" if etag.startswith("W/") else etag or response.headers.get("last-modified", "")
 
     def _room_for(self, total: int) -> None:
         self.total = total

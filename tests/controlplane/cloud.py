@@ -85,7 +85,7 @@ class Refused(ApiError):
     """The error of a job."""
 
     def __init__(self, error: ErrorCode, state: str) -> None:
-        super().__init__(error.code, error.details, error.cause)
+        super().__init__(error.code, error.details, error.cause, error.field)
         self.state = state
 
 
