@@ -6,7 +6,8 @@ repeats: every call is safe to repeat. Every call carries the node's generation,
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -235,6 +236,16 @@ class HostClients:
             client = HostClient(http, lambda: self._lookup(host_uuid), self._generation)
             self._clients[host_uuid] = client, http
         return self._clients[host_uuid][0]
+
+    @contextlib.asynccontextmanager
+    async def at(self, address: Address) -> AsyncIterator[HostClient]:
+        """A host that the database knows no more."""
+
+        async def find() -> Address:
+            return address
+
+        async with self._connect() as http:
+            yield HostClient(http, find, self._generation)
 
     def forget(self, host_uuid: str) -> None:
         """The host was deleted or moved; calls under way finish or fail as `Temporary`."""

@@ -1,10 +1,12 @@
 """What the host APIs do. A host that cannot be connected is not added; deleting one forgets it on both sides."""
 
-import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
+from controlplane.agents.client import Address
 from controlplane.contract.error import ApiError, Temporary, refused
 from controlplane.contract.host import (
     AddKVMHost,
@@ -19,7 +21,8 @@ from controlplane.operations.interface import Operation
 from controlplane.store import rows
 from controlplane.store.database import Tx
 from controlplane.store.tables import now
-from controlplane.workflows.host_connection import connect, host_row, set_status, sum_capacity
+from controlplane.workflows.host_connection import connect, host_row, sum_capacity
+from controlplane.workflows.vm_end import remove_vm, remove_volume
 from controlplane.workflows.world import World, workflow
 from hostagent.contract import SnapshotSpec
 
@@ -65,12 +68,13 @@ async def add(op: Operation[World], message: AddKVMHost) -> dict[str, Any]:
     async def reach() -> None:
         await connect(op.world, uuid)
 
-    async def let_go() -> None:
-        await release(op.world, uuid)
+    async def take_leave() -> None:
+        with suppress(Temporary):  # what never answered needs no cleaning
+            await let_go(op.world, await op.world.db.write(lambda tx: _leaving(tx, uuid)))
 
     await op.tx_step("insert", insert, lambda tx, _: remove(tx, uuid))
     try:
-        await op.step("connect", reach, let_go, timeout=_CONNECT)
+        await op.step("connect", reach, take_leave, timeout=_CONNECT)
     except ApiError as error:
         raise ApiError("HOST.1001", f"cannot connect host {message.management_ip}", error.error) from error
     return await op.world.db.read(lambda tx: show(tx, uuid))
@@ -84,31 +88,40 @@ def remove(tx: Tx, uuid: str) -> None:
         sum_capacity(tx, storage)
 
 
-async def release(world: World, uuid: str, patience: float = 0.0) -> None:
-    """Take networks and storages from the host, if it answers within `patience` seconds: what is gone needs no cleaning."""
+def _leaving(tx: Tx, uuid: str) -> dict[str, Any] | None:
+    """What `let_go` needs to know, also when the host's row is gone; JSON."""
+    host = rows.get(tx, "HostVO", uuid)
+    agent = rows.get(tx, "HostAgentVO", host["agent_uuid"]) if host else None
+    if host is None or agent is None:
+        return None
+    refs = rows.find(tx, "LocalStorageHostRefVO", host_uuid=uuid)
+    rows.update(tx, "HostVO", uuid, network_generation=host["network_generation"] + 1)
+    return {
+        "uuid": uuid,
+        "address": {"ip": agent["management_ip"], "port": agent["port"], "agent_uuid": agent["uuid"]},
+        "generation": host["network_generation"] + 1,
+        "patience": 10 if host["status"] == "Connected" else 1,  # seconds: what is gone needs no cleaning
+        "storages": [ref["primary_storage_uuid"] for ref in refs],
+        "vms": [],
+        "volumes": [],
+    }
 
-    def plan(tx: Tx) -> tuple[int, list[str]]:
-        host = rows.get(tx, "HostVO", uuid)
-        refs = rows.find(tx, "LocalStorageHostRefVO", host_uuid=uuid)
-        if host is None:
-            return 0, []
-        rows.update(tx, "HostVO", uuid, network_generation=host["network_generation"] + 1)
-        return host["network_generation"] + 1, [ref["primary_storage_uuid"] for ref in refs]
 
-    generation, storages = await world.db.write(plan)
-    end = time.monotonic() + patience
-    while generation:
-        try:
-            client = world.hosts.get(uuid)
-            await client.put_network(SnapshotSpec(generation=generation))
-            for storage in storages:
-                await client.delete_storage(storage)
-            break
-        except (Temporary, ApiError) as error:
-            if isinstance(error, ApiError) or time.monotonic() > end:
-                break
-        await asyncio.sleep(0.2)
-    world.hosts.forget(uuid)
+async def let_go(world: World, leaving: dict[str, Any] | None) -> None:
+    """Take VMs, volumes, networks and storages from the host. A refusal spoils nothing else; raises `Temporary`."""
+    if leaving is None:
+        return
+    world.hosts.forget(leaving["uuid"])
+    async with world.hosts.at(Address(**leaving["address"])) as client:
+        calls: list[Callable[[], Awaitable[Any]]] = [
+            *(partial(client.delete_vm, vm) for vm in leaving["vms"]),
+            *(partial(client.delete_volume, *volume) for volume in leaving["volumes"]),
+            partial(client.put_network, SnapshotSpec(generation=leaving["generation"])),
+            *(partial(client.delete_storage, storage) for storage in leaving["storages"]),
+        ]
+        for call in calls:
+            with suppress(ApiError):
+                await call()
 
 
 async def _update(op: Operation[World], message: Any) -> dict[str, Any]:
@@ -168,34 +181,36 @@ async def reconnect(op: Operation[World], message: ReconnectHost) -> dict[str, A
 
 @workflow(DeleteHost, queue=lambda message: f"host:{message.uuid}")
 async def delete(op: Operation[World], message: DeleteHost) -> dict[str, Any]:
-    def close(tx: Tx) -> dict[str, Any] | None:
-        host = rows.get(tx, "HostVO", message.uuid)
-        if host is None:
-            return None
+    """Forgotten first, so that nothing new comes to it, then let go."""
+
+    def forget(tx: Tx) -> dict[str, Any] | None:
+        leaving = _leaving(tx, message.uuid)
         if message.delete_mode == "Permissive":
             refuse_while_in_use(tx, message.uuid)
-        set_status(tx, message.uuid, "Disconnected", "being deleted")
-        rows.update(tx, "HostVO", message.uuid, agent_boot_id=None)  # the reconciler lets go of it
-        return {key: host[key] for key in ("status", "status_reason", "agent_boot_id")}
+        elif leaving:
+            leaving |= _lose(tx, message.uuid)
+        remove(tx, message.uuid)
+        return leaving
 
-    def reopen(tx: Tx, closed: dict[str, Any] | None) -> None:
-        if closed:
-            set_status(tx, message.uuid, closed["status"], closed["status_reason"] or "")
-            rows.update(tx, "HostVO", message.uuid, agent_boot_id=closed["agent_boot_id"])
-
-    async def let_go() -> None:
-        assert closed
-        await release(op.world, message.uuid, patience=10 if closed["status"] == "Connected" else 0)
-
-    async def take_back() -> None:
-        with suppress(Temporary, ApiError):  # else the reconciler finds it, or not
-            await connect(op.world, message.uuid)
-
-    closed = await op.tx_step("close", close, reopen)
-    if closed:
-        await op.step("release", let_go, take_back)
-        await op.commit("delete", lambda tx: remove(tx, message.uuid))
+    leaving = await op.commit("delete", forget)
+    await op.afterwards("let go", lambda: let_go(op.world, leaving), timeout=leaving["patience"] if leaving else 0)
     return {}
+
+
+def _lose(tx: Tx, uuid: str) -> dict[str, list[Any]]:
+    """The VMs and volumes of a host go with it."""
+    refs = rows.find(tx, "LocalStorageResourceRefVO", host_uuid=uuid, resource_type="VolumeVO")
+    volumes = rows.find(tx, "VolumeVO", uuid=[ref["resource_uuid"] for ref in refs])
+    placed = {vm["uuid"] for vm in rows.find(tx, "VmInstanceVO", host_uuid=uuid)}
+    vms = sorted(placed | {volume["vm_instance_uuid"] for volume in volumes if volume["type"] == "Root"})
+    for vm in vms:
+        remove_vm(tx, vm)
+    for volume in volumes:
+        if volume["vm_instance_uuid"] not in vms:
+            remove_volume(tx, volume)
+    garbage = rows.find(tx, "VolumeGarbageVO", host_uuid=uuid)
+    rows.delete_where(tx, "VolumeGarbageVO", host_uuid=uuid)
+    return {"vms": vms, "volumes": [(row["uuid"], row["primary_storage_uuid"], row["path"]) for row in garbage]}
 
 
 def refuse_while_in_use(tx: Tx, uuid: str) -> None:

@@ -105,16 +105,20 @@ def remove_vm(tx: Tx, uuid: str) -> list[str]:
     remove_nics(tx, uuid)
     volumes = rows.find(tx, "VolumeVO", vm_instance_uuid=uuid)
     for volume in volumes:
-        ref = rows.get(tx, "LocalStorageResourceRefVO", volume["uuid"])
-        if ref:
-            where = {key: ref[key] for key in ("primary_storage_uuid", "host_uuid")}
-            rows.insert(tx, "VolumeGarbageVO", uuid=volume["uuid"], path=volume_path(volume), **where)
-        release_disk(tx, volume["uuid"])
-        tag.remove_all(tx, volume["uuid"])
-        rows.delete(tx, "VolumeVO", volume["uuid"])
+        remove_volume(tx, volume)
     tag.remove_all(tx, uuid)
     rows.delete(tx, "VmInstanceVO", uuid)
     return [volume["uuid"] for volume in volumes]
+
+
+def remove_volume(tx: Tx, volume: rows.Row) -> None:
+    ref = rows.get(tx, "LocalStorageResourceRefVO", volume["uuid"])
+    if ref:
+        where = {key: ref[key] for key in ("primary_storage_uuid", "host_uuid")}
+        rows.insert(tx, "VolumeGarbageVO", uuid=volume["uuid"], path=volume_path(volume), **where)
+    release_disk(tx, volume["uuid"])
+    tag.remove_all(tx, volume["uuid"])
+    rows.delete(tx, "VolumeVO", volume["uuid"])
 
 
 async def collect(world: World, volumes: list[str]) -> None:

@@ -189,6 +189,7 @@ TABLE: list[tuple[str, dict[str, Any]]] = [
     ("ChangeHostState", {"uuid": "<empty>", "stateEvent": "disable"}),
     ("ReconnectHost", {"uuid": "<empty>"}),
     ("DeleteHost", {"uuid": "<empty>"}),
+    ("DeleteHost", {"uuid": "<full>", "deleteMode": "Enforcing"}),
     ("AddLocalPrimaryStorage", {"name": "s", "url": "/s", "zoneUuid": "<zone>"}),
     ("UpdatePrimaryStorage", {"uuid": "<storage>", "name": "renamed"}),
     ("ChangePrimaryStorageState", {"uuid": "<storage>", "stateEvent": "disable"}),
