@@ -1,6 +1,5 @@
 """What is refused of a storage before anything is stored, and what is answered about capacities."""
 
-import posixpath
 from typing import Any
 
 from controlplane.contract.error import invalid, refused
@@ -22,7 +21,7 @@ from controlplane.services.registry import Caller, answers, checks
 from controlplane.store import rows
 from controlplane.store.database import Tx
 from controlplane.workflows.image_store import relative_directory
-from controlplane.workflows.storage import check_attach, check_delete, check_delete_store, check_detach
+from controlplane.workflows.storage import check_attach, check_delete, check_delete_store, check_detach, mount_path
 from controlplane.workflows.world import World
 
 _PHYSICAL = ("total_capacity", "available_capacity", "total_physical_capacity", "available_physical_capacity")
@@ -31,9 +30,7 @@ _WIRE = ("totalCapacity", "availableCapacity", "totalPhysicalCapacity", "availab
 
 @checks(AddLocalPrimaryStorage)
 def can_be_added(_tx: Tx, message: AddLocalPrimaryStorage) -> None:
-    path = posixpath.normpath(message.url)
-    if not message.url.startswith("/") or path == "/" or "\0" in path:
-        raise invalid(f"field[url]: {message.url!r} must be an absolute directory other than /", "url")
+    mount_path(message.url)
     if message.type not in (None, "LocalStorage"):
         raise invalid(f"field[type]: {message.type!r} is not LocalStorage", "type")
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from controlplane.contract.error import ApiError, Temporary, not_found, refused
+from controlplane.contract.error import ApiError, Temporary, invalid, not_found, refused
 from controlplane.contract.storage import (
     AddImageStoreBackupStorage,
     AddLocalPrimaryStorage,
@@ -60,10 +60,18 @@ def show_store(tx: Tx, uuid: str) -> dict[str, Any]:
 # -- primary storage ---------------------------------------------------------------------------------------------
 
 
+def mount_path(url: str) -> str:
+    """The directory on hosts; SYS.1007 when it cannot be one."""
+    path = posixpath.normpath(f"/{url.lstrip('/')}")
+    if not url.startswith("/") or path == "/":
+        raise invalid(f"field[url]: {url!r} must be an absolute directory other than /", "url")
+    return path
+
+
 @workflow(AddLocalPrimaryStorage)
 async def add(op: Operation[World], message: AddLocalPrimaryStorage) -> dict[str, Any]:
     uuid = message.resource_uuid or op.derive("PrimaryStorageVO")
-    path = posixpath.normpath(message.url)
+    path = mount_path(message.url)
 
     def insert(tx: Tx) -> dict[str, Any]:
         values = message.model_dump(include={"name", "description", "zone_uuid"})
