@@ -98,7 +98,7 @@ def test_guests_do_not_notice_and_nothing_is_missed(walk: Walk) -> None:
     walk.inside(one, "poweroff -f >/dev/null 2>&1 &")
     walk.becomes(one, "Stopped")
     for vm in walk.scene.vms:
-        started = cloud.api.action(f"/vm-instances/{vm.uuid}/actions", "startVmInstance", {}, timeout=120)
+        started = cloud.api.action(f"/vm-instances/{vm.uuid}", "startVmInstance", {}, timeout=120)
         assert started["state"] == "Running"
         assert [nic["ip"] for nic in started["vmNics"]] == [vm.ip]
     for vm in walk.scene.vms:
