@@ -154,7 +154,9 @@ def _free(port: int = 0) -> int:
         with socket.create_server(("127.0.0.1", port)) as probe:
             return int(probe.getsockname()[1])
     except OSError as error:
-        raise StartError(f"127.0.0.1:{port} cannot be listened on ({os.strerror(error.errno or 0)}): choose another port") from error
+        raise StartError(
+            f"127.0.0.1:{port} cannot be listened on ({os.strerror(error.errno or 0)}): choose another port"
+        ) from error
 
 
 def _secret(path: Path, text: str) -> Path:
