@@ -5,6 +5,7 @@ PORT ?= 8080
 ADMIN_PASSWORD ?= password
 KEEP ?=
 TESTS ?=
+export ADMIN_PASSWORD  # not as an argument: everybody sees those
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check test demo demo-down dev provider bench lock clean
@@ -33,7 +34,7 @@ demo-down:  ## remove what `make demo KEEP=1` left
 	@$(PYTHON) -m tools.demo down
 
 dev: setup  ## control plane with simulated hosts in the foreground (HOSTS=3 PORT=8080 ADMIN_PASSWORD=password)
-	@$(PYTHON) -m controlplane.dev --hosts $(HOSTS) --port $(PORT) --admin-password '$(ADMIN_PASSWORD)'
+	@$(PYTHON) -m tools.dev --hosts $(HOSTS) --port $(PORT)
 
 provider:  ## the Terraform provider, into a filesystem mirror
 	@python3 tools/setup.py build host guest
