@@ -79,7 +79,7 @@ def _follow(
             inner = and_(inner, visible(viewer, relation.target, target))
         return exists().where(_joined(source, relation, target), inner)
     if path[0] in TAGS:
-        return _tagged(resource, source, TAGS[path[0]], wanted)
+        return _tagged(resource, source, TAGS[path[0]], wanted, viewer)
     column = fields(resource).get(path[0])
     if column is None:
         raise _unknown(resource, path[0], wanted)
@@ -94,10 +94,14 @@ def _joined(source: FromClause, relation: Relation, target: FromClause) -> Colum
     return exists().where(ours, refs.c[relation.through.theirs] == target.c[relation.theirs])
 
 
-def _tagged(resource: str, source: FromClause, tag_table: str, wanted: Condition) -> ColumnElement[bool]:
+def _tagged(
+    resource: str, source: FromClause, tag_table: str, wanted: Condition, viewer: Viewer
+) -> ColumnElement[bool]:
     """Resources that have such a tag of their own type; a negative operator: those that have none such."""
     tag = tables.table(tag_table).alias()
     own = and_(tag.c.resource_uuid == source.c.uuid, tag.c.resource_type == resource)
+    if viewer is not None:
+        own = and_(own, visible(viewer, tag_table, tag))
     if wanted.op in ("is null", "is not null"):
         found = exists().where(own)
         return ~found if wanted.op == "is null" else found

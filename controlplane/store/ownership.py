@@ -1,7 +1,8 @@
 """Whose a resource is, and who else may see it; as SQL, so that a query stays one statement.
 
 A resource belongs to one account (`AccountResourceRefVO`) and may be shared (`SharedResourceVO`). What is part of another
-resource (a NIC, an address range, a tag) is seen by whoever sees that. A viewer is an account's uuid; None, the
+resource (a NIC, an address range) is seen by whoever sees that; its tags, which are notes and instructions of its owner,
+by the owner alone. A viewer is an account's uuid; None, the
 administrator, sees everything. What has no owner and no rule here is the administrator's alone.
 """
 
@@ -60,9 +61,7 @@ def _rule(viewer: Viewer, resource_type: str, source: FromClause, shared: bool) 
         return source.c[_OF_ACCOUNT[resource_type]] == viewer
     if resource_type in _TAGS:
         key = source.c.resource_uuid
-        return or_(
-            key.in_(_uuids(viewer, None, shared)), *(key.in_(_parts(viewer, part, shared)) for part in _NUMBERED)
-        )
+        return or_(key.in_(_uuids(viewer, None, False)), *(key.in_(_parts(viewer, part)) for part in _NUMBERED))
     if resource_type in _PARTS:
         column, whole = _PARTS[resource_type]
         return source.c[column].in_(_uuids(viewer, whole, shared))
@@ -74,10 +73,11 @@ def _rule(viewer: Viewer, resource_type: str, source: FromClause, shared: bool) 
 _NUMBERED = [part for part in _PARTS if part in tables.metadata.tables and "uuid" in tables.table(part).c]
 
 
-def _parts(viewer: str, part: str, shared: bool) -> Select[tuple[str]]:
+def _parts(viewer: str, part: str) -> Select[tuple[str]]:
+    """The viewer's own."""
     table = tables.table(part).alias()
     column, whole = _PARTS[part]
-    return select(table.c.uuid).where(table.c[column].in_(_uuids(viewer, whole, shared)))
+    return select(table.c.uuid).where(table.c[column].in_(_uuids(viewer, whole, False)))
 
 
 def _uuids(viewer: str, resource_type: str | None, shared: bool) -> Select[tuple[str]]:
