@@ -5,6 +5,7 @@ The state directory (mode 0700; stop the node before you delete anything in it):
   node-id          who this node is among those that share a database
   pki/             certificate authorities and keys; `ca.pem` is for agents and clients. Losing it means enrolling anew
   images/          image stores: <store>/<image uuid>/
+  access-key.key   under which the secrets of access keys are encrypted; nodes that share a database need the same one
   import/          where file:// images may come from; emptied by nobody but you
   admin-password   made at the first start when --admin-password-file is not given
 """
@@ -42,8 +43,10 @@ from controlplane.agents.client import HostClients, over_tls
 from controlplane.api import enrollment, image_files
 from controlplane.api.app import create_app
 from controlplane.operations.engine import Engine
+from controlplane.reconcilers.audit import AuditPruner
 from controlplane.reconcilers.expunge import Expunger
 from controlplane.reconcilers.host import HostReconciler
+from controlplane.reconcilers.web_hook import WebHooks
 from controlplane.services.account import ensure_admin
 from controlplane.store import schema
 from controlplane.store.database import Database
@@ -135,6 +138,8 @@ async def node(
         tasks = [
             asyncio.create_task(HostReconciler(world).run(), name="hosts"),
             asyncio.create_task(Expunger(world).run(), name="expunge"),
+            asyncio.create_task(WebHooks(world).run(), name="web hooks"),
+            asyncio.create_task(AuditPruner(world).run(), name="audit"),
         ]
         try:
             yield create_app(world, engine, [enrollment.router(world, engine), image_files.router(world, engine)])

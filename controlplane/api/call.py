@@ -7,14 +7,20 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
-from controlplane.api.request import job_uuid, number, token
+from controlplane.api.request import credentials, job_uuid, number
 from controlplane.api.status import failed_job
 from controlplane.contract.base import Api
+from controlplane.contract.error import ApiError
 from controlplane.contract.parse import parse
-from controlplane.operations.engine import Engine
+from controlplane.operations.engine import Engine, Status
+from controlplane.services import audit
+from controlplane.services.access_key import SignedCall, caller_by_signature
 from controlplane.services.account import caller_of
 from controlplane.services.dispatch import dispatch
 from controlplane.services.registry import Caller
+from controlplane.services.web_hook import WebHook, wished
+from controlplane.store import audit as record
+from controlplane.store.database import Tx
 from controlplane.workflows.world import World
 
 LONGEST_WAIT = 60.0  # seconds of one long poll
@@ -29,18 +35,36 @@ class Door:
         self.engine = engine
         self._deadlines: set[asyncio.Task[None]] = set()
 
-    async def caller(self, request: Request, session: str, *, public: bool = False) -> Caller:
-        """Raises ID.1001; a public API needs no session, and an expired one does no harm to it."""
-        address = request.client.host if request.client else ""
+    async def caller(self, request: Request, shown: str | SignedCall, *, public: bool = False) -> Caller:
+        """By a session or a signature; raises ID.1001, ID.1000. A public API needs none, and a bad one does no harm to it."""
+        address = address_of(request)
         if public:
-            return Caller(session_uuid=session, address=address)
-        return await self.world.db.read(lambda tx: caller_of(tx, session, address))
+            return Caller(session_uuid=shown if isinstance(shown, str) else "", address=address)
+
+        def recognise(tx: Tx) -> Caller:
+            if isinstance(shown, SignedCall):
+                return caller_by_signature(tx, self.world, shown, address)
+            return caller_of(tx, shown, address)
+
+        return await self.world.db.read(recognise)
+
+    async def perform(
+        self, caller: Caller, api: type[Api], raw: dict[str, Any], job: str | None = None, hook: WebHook | None = None
+    ) -> str | dict[str, Any]:
+        """See `dispatch`; a change whose parameters are wrong is recorded, too."""
+        try:
+            message = parse(api, raw)
+        except ApiError as error:
+            await audit.refused(self.world, caller, api, raw, error)
+            raise
+        return await dispatch(self.world, self.engine, caller, message, job, hook)
 
     async def call(self, request: Request, api: type[Api], raw: dict[str, Any]) -> Response:
         chosen = job_uuid(request)
         timeout = number(request.headers.get("x-api-timeout"), "the header X-API-Timeout", LONGEST_TIMEOUT)
-        caller = await self.caller(request, token(request), public=api.public)
-        answer = await dispatch(self.world, self.engine, caller, parse(api, raw), chosen)
+        caller = await self.caller(request, credentials(request), public=api.public)
+        hook = wished(request.headers.get("x-web-hook"), caller.address)
+        answer = await self.perform(caller, api, raw, chosen, hook)
         if isinstance(answer, dict):
             return JSONResponse(answer)
         if timeout:
@@ -57,10 +81,12 @@ class Door:
 
     async def job(self, request: Request) -> Response:
         """202 while it runs (with `progress`), 200 with its result, 503 with its error, 404 when there is none."""
-        await self.caller(request, token(request))
+        caller = await self.caller(request, credentials(request))
         wait = number(request.query_params.get("wait"), "the parameter wait", LONGEST_WAIT) or 0
         uuid = request.path_params["jobUuid"]
-        status = await (self.engine.wait(uuid, wait) if wait else self.engine.get(uuid))
+        status = await self._own_job(caller, uuid)
+        if status and wait and not status.ended:
+            status = await self.engine.wait(uuid, wait)
         if status is None:
             return PlainTextResponse(f"there is no job {uuid[:64]}\n", 404)
         if not status.ended:
@@ -72,13 +98,24 @@ class Door:
 
     async def cancel(self, request: Request) -> Response:
         """Asks for its undo; the job's own address tells when that is done. A job that has ended stays as it is."""
-        await self.caller(request, token(request))
+        caller = await self.caller(request, credentials(request))
         uuid = request.path_params["jobUuid"]
-        if await self.engine.cancel(uuid) is None:
+        if await self._own_job(caller, uuid) is None or await self.engine.cancel(uuid) is None:
             return PlainTextResponse(f"there is no job {uuid[:64]}\n", 404)
+        entry = audit.action(caller, "CancelApiJob", None, uuid) | {"job_uuid": None}
+        await self.world.db.write(lambda tx: record.complete(tx, entry))
         return JSONResponse({"location": self._location(request, uuid)}, 202)
+
+    async def _own_job(self, caller: Caller, uuid: str) -> Status | None:
+        """Somebody else's job is none; an administrator sees all."""
+        status = await self.engine.get(uuid)
+        return status if status and (caller.is_admin or status.account == caller.account_uuid) else None
 
     @staticmethod
     def _location(request: Request, job: str) -> str:
         host = request.headers.get("host") or request.url.netloc
         return f"{request.url.scheme}://{host}{request.scope.get('root_path', '')}/api-jobs/{job}"
+
+
+def address_of(request: Request) -> str:
+    return request.client.host if request.client else ""

@@ -15,10 +15,13 @@ from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Res
 from starlette.requests import ClientDisconnect
 
 from controlplane.api.call import Door
-from controlplane.api.request import token
+from controlplane.api.request import credentials
 from controlplane.contract.error import ApiError, not_found, refused
 from controlplane.operations.engine import Engine
-from controlplane.store import rows
+from controlplane.services import audit
+from controlplane.services.registry import Caller
+from controlplane.store import audit as record
+from controlplane.store import ownership, rows
 from controlplane.store.database import Tx
 from controlplane.workflows.image_source import uploaded
 from controlplane.workflows.image_store import directory
@@ -44,13 +47,16 @@ def router(world: World, engine: Engine[World]) -> APIRouter:
 
     async def put(request: Request) -> Response:
         uuid = str(request.path_params["uuid"])
-        await door.caller(request, token(request))
-        final = await world.db.read(lambda tx: _awaited_file(tx, world.settings.state_dir, uuid))
+        caller = await door.caller(request, credentials(request))
+        final = await world.db.read(lambda tx: _awaited_file(tx, world.settings.state_dir, uuid, caller))
         if uuid in uploading:
             raise refused(f"image {uuid} is being uploaded already")
         uploading.add(uuid)
         try:
-            return JSONResponse(await _receive(request, final))
+            received = await _receive(request, final)
+            entry = audit.action(caller, "UploadImageFile", "ImageVO", uuid)
+            await world.db.write(lambda tx: record.complete(tx, entry))
+            return JSONResponse(received)
         finally:
             uploading.discard(uuid)
 
@@ -76,8 +82,8 @@ def _ready_file(tx: Tx, state_dir: Path, uuid: str) -> tuple[Path, str] | None:
     return directory(state_dir, store["url"]) / ref["install_path"], image["sha256"]
 
 
-def _awaited_file(tx: Tx, state_dir: Path, uuid: str) -> Path:
-    image = rows.get(tx, "ImageVO", uuid)
+def _awaited_file(tx: Tx, state_dir: Path, uuid: str, caller: Caller) -> Path:
+    image = rows.get(tx, "ImageVO", uuid) if ownership.owns(tx, caller.viewer, "ImageVO", uuid) else None
     ref = rows.find_one(tx, "ImageBackupStorageRefVO", image_uuid=uuid)
     store = rows.get(tx, "BackupStorageVO", ref["backup_storage_uuid"]) if ref else None
     if not (image and ref and store):

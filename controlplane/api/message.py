@@ -15,9 +15,8 @@ from controlplane.api.call import Door
 from controlplane.api.request import read_json
 from controlplane.contract.base import Api
 from controlplane.contract.error import ApiError
-from controlplane.contract.parse import parse
+from controlplane.contract.parse import known
 from controlplane.contract.registry import apis
-from controlplane.services.dispatch import dispatch
 
 
 def routes(door: Door) -> list[BaseRoute]:
@@ -46,7 +45,7 @@ def routes(door: Door) -> list[BaseRoute]:
         session = raw.get("session")
         token = str(session.get("uuid") or "") if isinstance(session, dict) else ""
         caller = await door.caller(request, token, public=api.public)
-        return await dispatch(door.world, door.engine, caller, parse(api, raw, ignore_unknown=True))
+        return await door.perform(caller, api, known(api, raw))
 
     async def result(request: Request) -> Response:
         job = await door.engine.get(request.path_params["uuid"])
@@ -67,6 +66,4 @@ def routes(door: Door) -> list[BaseRoute]:
 
 
 def _done(api: type[Api], reply: dict[str, Any]) -> dict[str, Any]:
-    stem = api.message_name().removesuffix("Msg")
-    kind = "Event" if api.kind == "change" else "Reply"
-    return {"state": "Done", "result": json.dumps({stem + kind: reply})}
+    return {"state": "Done", "result": json.dumps({api.answer_name(): reply})}

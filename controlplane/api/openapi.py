@@ -94,7 +94,7 @@ def _parameter(name: str, place: str, schema: Schema, required: bool = False) ->
 
 def _responses(api: type[Api]) -> Schema:
     refused = _json("refused", {"type": "object", "properties": {"error": {"$ref": _REF.format(model="ErrorCode")}}})
-    if api.kind == "change":
+    if api.kind == "change" and not api.at_once:
         accepted = _json("accepted as a job", {"type": "object", "properties": {"location": {"type": "string"}}})
         return {"202": accepted, "503": refused}
     return {"200": _json("done", _result(api.result, api.result_key)), "503": refused}

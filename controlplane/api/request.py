@@ -10,6 +10,7 @@ from controlplane.api.status import BadRequest
 from controlplane.contract.base import Api, Query
 from controlplane.contract.condition import parse_condition
 from controlplane.contract.parse import containers, suggestion
+from controlplane.services.access_key import SignedCall
 
 MAX_BODY = 4 * 1024**2  # bytes
 MAX_DEPTH = 32
@@ -20,11 +21,14 @@ Raw = dict[str, Any]
 
 async def read_json(request: Request) -> Raw:
     """The body as an object ({} when empty); 413 over 4 MiB, 400 when it is none."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared[:20]) > MAX_BODY:
+        raise _too_large()  # before a byte of it was read
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BODY:
-            raise BadRequest(f"the body is larger than {MAX_BODY // 1024**2} MiB", 413)
+            raise _too_large()
     if not body:
         return {}
     try:
@@ -38,6 +42,10 @@ async def read_json(request: Request) -> Raw:
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
         raise BadRequest(f"the body is nested more than {MAX_DEPTH} levels deep")
     return value
+
+
+def _too_large() -> BadRequest:
+    return BadRequest(f"the body is larger than {MAX_BODY // 1024**2} MiB", 413)
 
 
 def _depth(value: Any) -> int:
@@ -100,13 +108,19 @@ def from_query_string(api: type[Api], request: Request) -> Raw:
     return raw
 
 
-def token(request: Request) -> str:
-    """The session of `Authorization: OAuth <session>`; "" without the header; 400 for another scheme."""
+def credentials(request: Request) -> str | SignedCall:
+    """`Authorization: OAuth <session>` or `ZStack <key id>:<signature>`; "" without the header; 400 for another scheme."""
     header = request.headers.get("authorization", "")
     scheme, _, value = header.partition(" ")
-    if header and (scheme.lower() != "oauth" or not value.strip()):
-        raise BadRequest("the header Authorization is not of the form: OAuth <session uuid>", code="ID.1001")
-    return value.strip()
+    value = value.strip()
+    if scheme.lower() == "zstack" and ":" in value:
+        return SignedCall(value, request.headers.get("date", ""), request.method, request.url.path)
+    if header and (scheme.lower() != "oauth" or not value):
+        raise BadRequest(
+            "the header Authorization is not of the form: OAuth <session uuid>, or ZStack <access key id>:<signature>",
+            code="ID.1001",
+        )
+    return value
 
 
 def job_uuid(request: Request) -> str | None:

@@ -1,10 +1,24 @@
 """Accounts and sessions. A password travels as the SHA-512 of its text, in lower-case hex digits, and is kept salted."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from controlplane.contract.base import Api, Date, Inventory, Named, Query, Route, Update, Uuid, Wire
+from controlplane.contract.base import (
+    Api,
+    Create,
+    Date,
+    Delete,
+    Description,
+    Inventory,
+    Name,
+    Named,
+    Query,
+    Route,
+    Update,
+    Uuid,
+    Wire,
+)
 from controlplane.contract.registry import api
 
 ADMIN_UUID = "36c27e8ff05c4780bf6d2fa65700f22e"
@@ -37,6 +51,7 @@ class LogInByAccount(Api):
     public: ClassVar[bool] = True
     route = Route("PUT", "/accounts/login", "logInByAccount")
     package = _PACKAGE
+    answer: ClassVar[str | None] = "APILogInReply"
     result = SessionInventory
     secrets = {"password": "sha512"}
     account_name: Annotated[str, Field(min_length=1, max_length=255)]
@@ -67,16 +82,44 @@ class ValidateSession(Api):
 
 
 @api
-class UpdateAccount(Update):
-    """Answers at once. A changed password ends all sessions of the account."""
+class CreateAccount(Create):
+    """Answers at once. A `SystemAdmin` may do what the account `admin` may; a `Normal` one has quotas and sees what is its
+    own or shared with it."""
 
-    kind = "read"
+    at_once: ClassVar[bool] = True
+    route = Route("POST", "/accounts")
+    package = _PACKAGE
+    result = AccountInventory
+    creates = "AccountVO"
+    secrets = {"password": "sha512"}
+    name: Name
+    password: Password
+    type: Literal["SystemAdmin", "Normal"] = "Normal"
+    description: Description | None = None
+
+
+@api
+class UpdateAccount(Update):
+    """Answers at once. A changed password ends all sessions of the account. An account may change itself."""
+
+    at_once: ClassVar[bool] = True
+    admin_only: ClassVar[bool] = False
     route = Route("PUT", "/accounts/{uuid}", "updateAccount")
     package = _PACKAGE
     result = AccountInventory
     references = {"uuid": "AccountVO"}
     secrets = {"password": "sha512"}
     password: Password | None = None
+
+
+@api
+class DeleteAccount(Delete):
+    """Its sessions, access keys, quotas and shares go with it; what it owns becomes the administrator's. `admin` stays."""
+
+    route = Route("DELETE", "/accounts/{uuid}")
+    package = _PACKAGE
+    changes = {"uuid": "AccountVO"}
+    uuid: Uuid
 
 
 @api

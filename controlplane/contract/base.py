@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
@@ -77,6 +77,18 @@ class Route:
         return tuple(re.findall(r"{(\w+)}", self.path))
 
 
+# Types that are never shared: referring to one means to change it.
+PRIVATE = frozenset(
+    {"VmInstanceVO", "VmNicVO", "VolumeVO", "VolumeSnapshotVO", "SystemTagVO", "UserTagVO", "AccessKeyVO", "AccountVO"}
+)
+
+
+class Target(NamedTuple):
+    field: str
+    resource_type: str
+    uuid: str
+
+
 class Api(Wire):
     """Base of the parameters of every API. `kind`: a `query` or a `read` answers at once; a `change` is a job (202)."""
 
@@ -89,6 +101,13 @@ class Api(Wire):
     references: ClassVar[dict[str, str]] = {}  # field → resource type it must exist as ("ZoneVO") → SYS.1003
     # Fields never shown, logged or kept (the journal holds ""); `sha512`: callers hash them.
     secrets: ClassVar[dict[str, Literal["sha512", "plain"]]] = {}
+    # A change that is answered at once: it takes or makes a secret, which has no place in the journal of jobs.
+    at_once: ClassVar[bool] = False
+    admin_only: ClassVar[bool] = True  # False: every account may, with what it owns and what is shared with it
+    # field → resource type of what the call changes: its owner's alone, and not found by others. Besides those of
+    # `references` that are named `uuid` or are of a type that nobody shares.
+    changes: ClassVar[dict[str, str]] = {}
+    answer: ClassVar[str | None] = None  # class of the 1.0 JSON answer, where it is not API<Name>Event or …Reply
 
     @classmethod
     def api_name(cls) -> str:
@@ -97,6 +116,23 @@ class Api(Wire):
     @classmethod
     def message_name(cls) -> str:
         return f"{cls.package}.API{cls.__name__}Msg"
+
+    @classmethod
+    def answer_name(cls) -> str:
+        kind = "Event" if cls.kind == "change" else "Reply"
+        return f"{cls.package}.{cls.answer or f'API{cls.__name__}{kind}'}"
+
+    def targets(self) -> list[Target]:
+        """What the call changes."""
+        own = {field: kind for field, kind in self.references.items() if field == "uuid" or kind in PRIVATE}
+        return [
+            Target(field, kind, uuid) for field, kind in {**own, **self.changes}.items() for uuid in self.uuids(field)
+        ]
+
+    def uuids(self, field: str) -> list[str]:
+        """Those that a field names, be it one or a list."""
+        value = getattr(self, field)
+        return [value] if isinstance(value, str) else list(value or ())
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         return ((name, "…" if name in self.secrets else value) for name, value in super().__repr_args__())
@@ -152,6 +188,7 @@ class Query(Api):
 
     kind: ClassVar[Literal["query", "read", "change"]] = "query"
     result_key: ClassVar[str | None] = "inventories"
+    admin_only: ClassVar[bool] = False
     resource: ClassVar[str]  # resource type, e.g. "ZoneVO"
     conditions: list[Condition] = []
     limit: Annotated[int, Field(ge=0, le=100_000)] = 1000

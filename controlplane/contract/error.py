@@ -12,7 +12,7 @@ DESCRIPTIONS = {
     "SYS.1007": "invalid argument",
     "SYS.1012": "management node unavailable",
     "SYS.1013": "no capability",
-    "ID.1000": "wrong account name or password",
+    "ID.1000": "authentication failed",
     "ID.1001": "invalid or expired session",
     "ID.1002": "permission denied",
     "ID.1003": "quota exceeded",

@@ -75,7 +75,7 @@ class HypervisorTypes(Wire):
 class CreateHostEnrollmentToken(Api):
     """A secret with which one host agent gets its certificate; with `managementIp` good for that address only."""
 
-    kind = "read"  # it answers at once: a secret has no place in the journal of jobs
+    at_once: ClassVar[bool] = True
     route = Route("POST", "/hosts/enrollment-tokens")
     package = _PACKAGE
     result = EnrollmentTokenInventory
@@ -89,6 +89,7 @@ class AddKVMHost(Create):
 
     route = Route("POST", "/hosts/kvm")
     package = "org.zstack.kvm"
+    answer: ClassVar[str | None] = "APIAddHostEvent"
     result = HostInventory
     creates = "HostVO"
     references = {"cluster_uuid": "ClusterVO"}
@@ -115,6 +116,7 @@ class UpdateHost(Update):
 class UpdateKVMHost(Update):
     route = Route("PUT", "/hosts/kvm/{uuid}/actions", "updateKVMHost")
     package = "org.zstack.kvm"
+    answer: ClassVar[str | None] = "APIUpdateHostEvent"
     result = HostInventory
     references = {"uuid": "HostVO"}
     secrets = {"password": "plain"}

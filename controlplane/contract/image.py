@@ -1,6 +1,6 @@
 """An image: a root volume template, a data volume template or an ISO, kept in an image store and copied to hosts."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -63,6 +63,7 @@ class AddImage(Create):
 
     route = Route("POST", "/images")
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
     result = ImageInventory
     creates = "ImageVO"
     references = {"backup_storage_uuids": "BackupStorageVO"}
@@ -83,6 +84,7 @@ class AddImage(Create):
 class UpdateImage(Update):
     route = Route("PUT", "/images/{uuid}/actions", "updateImage")
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
     result = ImageInventory
     references = {"uuid": "ImageVO"}
     guest_os_type: Annotated[str, Field(max_length=255)] | None = None
@@ -96,6 +98,7 @@ class UpdateImage(Update):
 class ChangeImageState(ChangeState):
     route = Route("PUT", "/images/{uuid}/actions", "changeImageState")
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
     result = ImageInventory
     references = {"uuid": "ImageVO"}
 
@@ -106,6 +109,8 @@ class DeleteImage(Delete):
 
     route = Route("DELETE", "/images/{uuid}")
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
+    changes = {"uuid": "ImageVO"}
     uuid: Uuid
     backup_storage_uuids: BackupStorages | None = None
 
@@ -116,6 +121,8 @@ class ExpungeImage(Api):
 
     route = Route("PUT", "/images/{imageUuid}/actions", "expungeImage")
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
+    changes = {"image_uuid": "ImageVO"}
     result_key = None
     image_uuid: Uuid
     backup_storage_uuids: BackupStorages | None = None
@@ -125,6 +132,8 @@ class ExpungeImage(Api):
 class RecoverImage(Api):
     route = Route("PUT", "/images/{imageUuid}/actions", "recoverImage")
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
+    changes = {"image_uuid": "ImageVO"}
     result = ImageInventory
     references = {"image_uuid": "ImageVO"}
     image_uuid: Uuid

@@ -113,6 +113,7 @@ class GetFreeIp(Api):
         also=("/l3-networks/ip/free", "/l3-networks/ip-ranges/{ipRangeUuid}/ip/free"),
     )
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
     result = FreeIpInventory
     result_key = "inventories"
     references = {"l3_network_uuid": "L3NetworkVO", "ip_range_uuid": "IpRangeVO"}

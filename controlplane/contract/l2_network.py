@@ -30,6 +30,7 @@ class CreateL2NoVlanNetwork(Create):
 
     route = Route("POST", "/l2-networks/no-vlan")
     package = _PACKAGE
+    answer: ClassVar[str | None] = "APICreateL2NetworkEvent"
     result = L2NetworkInventory
     creates = "L2NetworkVO"
     references = {"zone_uuid": "ZoneVO"}

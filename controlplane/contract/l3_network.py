@@ -139,6 +139,8 @@ class GetL3NetworkDhcpIpAddress(_OfL3):
     """The address of the network's DHCP and metadata services; absent before their first use."""
 
     kind: ClassVar[Literal["query", "read", "change"]] = "read"
+    package = "org.zstack.network.service.flat"
+    admin_only: ClassVar[bool] = False
     route = Route("GET", "/l3-networks/{l3NetworkUuid}/dhcp-ip")
     result = DhcpIpAddress
     result_key = None

@@ -44,12 +44,16 @@ def _container(annotation: Any) -> type | None:
     return origin if origin in (list, dict) else None
 
 
-def parse(cls: type[M], raw: Mapping[str, Any], *, ignore_unknown: bool = False) -> M:
+def known(cls: type[Api], raw: Mapping[str, Any]) -> dict[str, Any]:
+    """What of it are parameters of that API: some clients send members that are none."""
+    names = {*wire_names(cls), *cls.model_fields}
+    return {key: value for key, value in raw.items() if key in names}
+
+
+def parse(cls: type[M], raw: Mapping[str, Any]) -> M:
     """The message; raises `ApiError` SYS.1007 with `field` set to the first offending parameter."""
-    known = {*wire_names(cls), *cls.model_fields}
-    given = {key: value for key, value in raw.items() if value is not None and (key in known or key not in _ENVELOPE)}
-    if ignore_unknown:
-        given = {key: value for key, value in given.items() if key in known}
+    names = {*wire_names(cls), *cls.model_fields}
+    given = {key: value for key, value in raw.items() if value is not None and (key in names or key not in _ENVELOPE)}
     for key, value in given.items():
         if _holds_nul(value):
             raise ApiError("SYS.1007", f"field[{key}] of {cls.__name__} contains a NUL character", field=key)

@@ -1,6 +1,6 @@
 """Storages: primary storage (directories on the hosts, for volumes) and image stores (a directory of the control plane)."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -104,6 +104,7 @@ class AddLocalPrimaryStorage(Create):
 
     route = Route("POST", "/primary-storage/local-storage")
     package = _LOCAL
+    answer: ClassVar[str | None] = "APIAddPrimaryStorageEvent"
     result = PrimaryStorageInventory
     creates = "PrimaryStorageVO"
     references = {"zone_uuid": "ZoneVO"}

@@ -1,10 +1,10 @@
 """Tags: a system tag is an instruction (`userdata::…`) and is checked; a user tag is a note and is not."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from controlplane.contract.base import Api, Date, Delete, Inventory, Query, Route, Uuid
+from controlplane.contract.base import Api, Date, Delete, Inventory, Query, Route, Target, Uuid
 from controlplane.contract.registry import api
 
 _PACKAGE = "org.zstack.header.tag"
@@ -31,16 +31,21 @@ class CreateSystemTag(Api):
 
     route = Route("POST", "/system-tags")
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
     result = SystemTagInventory
     resource_uuid: Uuid
     resource_type: ResourceType
     tag: str
+
+    def targets(self) -> list[Target]:
+        return [Target("resource_uuid", self.resource_type, self.resource_uuid)]
 
 
 @api
 class UpdateSystemTag(Api):
     route = Route("PUT", "/system-tags/{uuid}/actions", "updateSystemTag")
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
     result = SystemTagInventory
     references = {"uuid": "SystemTagVO"}
     uuid: Uuid
@@ -59,10 +64,14 @@ class QuerySystemTag(Query):
 class CreateUserTag(Api):
     route = Route("POST", "/user-tags")
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
     result = TagInventory
     resource_uuid: Uuid
     resource_type: ResourceType
     tag: Annotated[str, Field(min_length=1, max_length=65536)]
+
+    def targets(self) -> list[Target]:
+        return [Target("resource_uuid", self.resource_type, self.resource_uuid)]
 
 
 @api
@@ -79,4 +88,8 @@ class DeleteTag(Delete):
 
     route = Route("DELETE", "/tags/{uuid}")
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
     uuid: Uuid
+
+    def targets(self) -> list[Target]:
+        return [Target("uuid", kind, self.uuid) for kind in ("SystemTagVO", "UserTagVO")]

@@ -78,6 +78,7 @@ class CreateVmInstance(Create):
 
     route = Route("POST", "/vm-instances")
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
     result = VmInstanceInventory
     creates = "VmInstanceVO"
     references = {
@@ -113,6 +114,7 @@ class UpdateVmInstance(Update):
 
     route = Route("PUT", "/vm-instances/{uuid}/actions", "updateVmInstance")
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
     result = VmInstanceInventory
     references = {"uuid": "VmInstanceVO", "default_l3_network_uuid": "L3NetworkVO"}
     default_l3_network_uuid: Uuid | None = None
@@ -121,6 +123,7 @@ class UpdateVmInstance(Update):
 
 class _OfVm(Api):
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
     result: ClassVar[type[Wire] | None] = VmInstanceInventory
     references = {"uuid": "VmInstanceVO"}
     uuid: Uuid
@@ -150,6 +153,8 @@ class DestroyVmInstance(Delete):
 
     route = Route("DELETE", "/vm-instances/{uuid}")
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
+    changes = {"uuid": "VmInstanceVO"}
     uuid: Uuid
 
 
@@ -166,6 +171,7 @@ class ExpungeVmInstance(Api):
 
     route = Route("PUT", "/vm-instances/{uuid}/actions", "expungeVmInstance")
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
     result_key = None
     references = {"uuid": "VmInstanceVO"}
     uuid: Uuid

@@ -161,18 +161,21 @@ class Engine(Generic[W]):
         name: str,
         arguments: dict[str, Any],
         uuid: str | None = None,
-        queue: str | None = None,
-        limit: int = 1,
+        queue: str | tuple[str, int] | None = None,
         *,
+        account: str | None = None,
         within: Transaction | None = None,
     ) -> str:
-        """Store an operation and return its uuid; it goes on by itself. At most `limit` of one `queue` run at once, in order.
+        """Store an operation and return its uuid; it goes on by itself. Of one `queue` one runs at a time, in order, or as
+        many as its second part says.
 
-        The same uuid with the same name and arguments is the same operation; with others `DuplicateOperation` is raised.
-        `within(tx)` runs in the transaction that stores it: what it raises is raised here, and nothing is stored.
+        The same uuid with the same name, arguments and account is the same operation; with others `DuplicateOperation` is
+        raised. `within(tx)` runs in the transaction that stores it: what it raises is raised here, and nothing is stored;
+        an exception that it returns is raised too, and all is stored but the operation.
         """
         text = json.dumps(arguments, sort_keys=True)
-        new = Submission(uuid or uuid4().hex, name, self._registry.latest(name), text, queue, limit)
+        key, limit = queue if isinstance(queue, tuple) else (queue, 1)
+        new = Submission(uuid or uuid4().hex, name, self._registry.latest(name), text, key, limit, account)
         await asyncio.shield(asyncio.ensure_future(self._submit(new, within)))  # a caller who leaves changes nothing
         return new.uuid
 
@@ -180,7 +183,7 @@ class Engine(Generic[W]):
         room = self._joined and len(self._runs) < self._capacity
         try:
             if await self.journal.submit(new, room, within):
-                self._begin(Claimed(new.uuid, new.name, new.version, new.arguments))
+                self._begin(Claimed(new.uuid, new.name, new.version, new.arguments, new.account))
         except Unavailable:
             self._strays = True
             raise

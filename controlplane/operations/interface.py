@@ -21,6 +21,7 @@ class Operation(Protocol[W_co]):
 
     uuid: str
     name: str
+    account: str | None  # for whom it runs
 
     @property
     def world(self) -> W_co: ...

@@ -28,7 +28,7 @@ class Unavailable(Exception):
 
 
 class DuplicateOperation(Exception):
-    """An operation of that uuid exists and is another one (other name or arguments)."""
+    """An operation of that uuid exists and is another one (other name, arguments or account)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class Status:
     error: dict[str, Any] | None = None
     stuck: dict[str, Any] | None = None
     progress: Progress | None = None
+    account: str | None = None
 
     @property
     def ended(self) -> bool:
@@ -63,6 +64,7 @@ class Submission:
     arguments: Json
     queue: str | None
     limit: int
+    account: str | None = None  # for whom; the engine only keeps it
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ class Claimed:
     name: str
     version: int
     arguments: Json
+    account: str | None = None
     cancelled: bool = False
     verdict: Verdict | None = None
     log: dict[str, Logged] = field(default_factory=dict)
@@ -134,7 +137,10 @@ class Journal(Protocol):
         """Give up those of them that it still owns, so that they are claimed again."""
 
     async def submit(self, new: Submission, room: bool, within: Transaction | None) -> bool:
-        """Store it unless it is there already; True when it is ours to run now. Raises `DuplicateOperation`."""
+        """Store it unless it is there already; True when it is ours to run now. Raises `DuplicateOperation`.
+
+        An exception that `within(tx)` returns is raised here after the commit: the operation is not stored, but whatever
+        else `within` wrote is."""
 
     async def checkpoint(self, uuid: str, number: int, name: str, output: Json, *, again: bool) -> None: ...
 

@@ -25,6 +25,11 @@ _UNDO_ATTEMPTS = 5  # of an undo that raises something else than Temporary
 _UNKNOWN = object()
 
 
+def derive(operation_uuid: str, label: str) -> str:
+    """See `Operation.derive`."""
+    return blake2b(f"{operation_uuid}/{label}".encode(), digest_size=16).hexdigest()
+
+
 class Node(Protocol[W]):
     """What an operation needs from the engine that runs it."""
 
@@ -72,7 +77,7 @@ class Run(Generic[W]):
     def __init__(
         self, node: Node[W], claimed: Claimed, function: Callable[[Any, dict[str, Any]], Awaitable[Any]]
     ) -> None:
-        self.uuid, self.name = claimed.uuid, claimed.name
+        self.uuid, self.name, self.account = claimed.uuid, claimed.name, claimed.account
         self._node = node
         self._journal = node.journal
         self._function = function
@@ -95,7 +100,7 @@ class Run(Generic[W]):
         return self._node.world
 
     def derive(self, label: str) -> str:
-        return blake2b(f"{self.uuid}/{label}".encode(), digest_size=16).hexdigest()
+        return derive(self.uuid, label)
 
     async def progress(self, done: int, total: int, text: str = "") -> None:
         self.latest = Progress(done, total, text)

@@ -1,4 +1,4 @@
-"""Who calls: passwords, log-in, sessions.
+"""Who calls: accounts, passwords, log-in, sessions.
 
 A password arrives as a SHA-512 and is kept salted (scrypt, RFC 7914); a session's token is kept as its SHA-256, so the
 database opens no door. Guessing is slowed: after five failures from one address for one account each further try waits
@@ -19,17 +19,22 @@ from uuid import uuid4
 from controlplane.contract.account import (
     ADMIN_UUID,
     AccountInventory,
+    CreateAccount,
+    DeleteAccount,
     LogInByAccount,
     LogOut,
     SessionInventory,
     UpdateAccount,
     ValidateSession,
 )
-from controlplane.contract.error import ApiError
-from controlplane.services.registry import Caller, answers
+from controlplane.contract.error import ApiError, invalid, refused
+from controlplane.services import audit
+from controlplane.services.registry import Caller, Change, answers, checks, prepares
 from controlplane.services.throttle import Throttle
-from controlplane.store import rows
+from controlplane.store import audit as record
+from controlplane.store import ownership, rows
 from controlplane.store.database import Tx
+from controlplane.workflows import quota
 from controlplane.workflows.world import World
 
 MAX_SESSIONS = 500  # of one account at a time
@@ -71,14 +76,21 @@ def _hash(token: str) -> str:
 
 
 def caller_of(tx: Tx, token: str, address: str = "") -> Caller:
-    """The account behind a session; raises ID.1001."""
+    """The caller by a session; raises ID.1001."""
     if not token:
         raise ApiError("ID.1001", "this API needs a session; please log in")
     session = rows.find_one(tx, "SessionVO", token_hash=_hash(token))
     if session is None or session["expired_date"] <= datetime.now(UTC):
         raise ApiError("ID.1001", "the session is unknown or has expired; please log in again")
-    account = session["account_uuid"]
-    return Caller(account, token, is_admin=account == ADMIN_UUID, address=address)
+    return caller_for(tx, session["account_uuid"], token, address)
+
+
+def caller_for(tx: Tx, account_uuid: str, token: str, address: str) -> Caller:
+    account = rows.get(tx, "AccountVO", account_uuid)
+    if account is None:
+        raise ApiError("ID.1001", "the account does not exist any more")
+    is_admin = ownership.viewer(tx, account_uuid) is None
+    return Caller(account_uuid, token, is_admin=is_admin, address=address, account_name=account["name"])
 
 
 @answers(LogInByAccount)
@@ -89,11 +101,21 @@ async def log_in(world: World, caller: Caller, message: LogInByAccount) -> dict[
     account = await world.db.read(lambda tx: rows.find_one(tx, "AccountVO", name=message.account_name))
     sealed = account["password_hash"] if account else _NOBODY
     good = await asyncio.get_running_loop().run_in_executor(_hashers, matches, message.password, sealed)
+    who = Caller(account["uuid"] if account else "", address=caller.address, account_name=message.account_name)
+    entry = audit.entry(who, message)
     if account is None or not good:
         _throttle.failed(guesser, time.monotonic())
-        raise ApiError("ID.1000", "wrong account name or password")
+        error = ApiError("ID.1000", "wrong account name or password")
+        if account:  # what is tried on names that do not exist would fill the record with noise
+            await world.db.write(lambda tx: record.complete(tx, entry, error.error.wire()))
+        raise error
     _throttle.succeeded(guesser)
-    return {"inventory": await world.db.write(lambda tx: _open(tx, account["uuid"], world.settings.session_timeout))}
+
+    def open_session(tx: Tx) -> dict[str, Any]:
+        record.complete(tx, entry)
+        return {"inventory": _open(tx, account["uuid"], world.settings.session_timeout)}
+
+    return await world.db.write(open_session)
 
 
 def _open(tx: Tx, account_uuid: str, timeout: int) -> dict[str, Any]:
@@ -131,19 +153,50 @@ async def validate_session(world: World, caller: Caller, message: ValidateSessio
     return {"valid": True, "validSession": True}
 
 
-@answers(UpdateAccount)
-async def update_account(world: World, caller: Caller, message: UpdateAccount) -> dict[str, Any]:
-    if not caller.is_admin and caller.account_uuid != message.uuid:
-        raise ApiError("ID.1002", "only the administrator changes other accounts")
+@prepares(CreateAccount)
+async def create_account(world: World, caller: Caller, message: CreateAccount) -> Change:
+    sealed = await _sealed(message.password)
+    uuid = message.resource_uuid or uuid4().hex
+
+    def create(tx: Tx) -> dict[str, Any]:
+        _name_is_free(tx, message.name, "")
+        values = message.model_dump(include={"name", "description", "type"})
+        row = rows.insert(tx, "AccountVO", uuid=uuid, password_hash=sealed, **values)
+        if message.type == "Normal":
+            quota.store(tx, uuid, lambda _label: uuid4().hex)
+        return {"inventory": AccountInventory.model_validate(row).wire()}
+
+    return create
+
+
+@prepares(UpdateAccount)
+async def update_account(world: World, caller: Caller, message: UpdateAccount) -> Change:
     values = message.model_dump(include={"name", "description"}, exclude_none=True)
     if message.password:
-        loop = asyncio.get_running_loop()
-        values["password_hash"] = await loop.run_in_executor(_hashers, seal, message.password)
+        values["password_hash"] = await _sealed(message.password)
 
     def update(tx: Tx) -> dict[str, Any]:
-        rows.update(tx, "AccountVO", message.uuid, **values)
+        if message.name:
+            _name_is_free(tx, message.name, message.uuid)
+        row = rows.update(tx, "AccountVO", message.uuid, **values)
         if message.password:
             rows.delete_where(tx, "SessionVO", account_uuid=message.uuid)
-        return {"inventory": AccountInventory.model_validate(rows.get(tx, "AccountVO", message.uuid)).wire()}
+        return {"inventory": AccountInventory.model_validate(row).wire()}
 
-    return await world.db.write(update)
+    return update
+
+
+async def _sealed(password: str) -> str:
+    return await asyncio.get_running_loop().run_in_executor(_hashers, seal, password)
+
+
+def _name_is_free(tx: Tx, name: str, own: str) -> None:
+    other = rows.find_one(tx, "AccountVO", name=name)
+    if other and other["uuid"] != own:
+        raise invalid(f"field[name]: there is an account {name!r} already ({other['uuid']})", "name")
+
+
+@checks(DeleteAccount)
+def may_be_deleted(_tx: Tx, message: DeleteAccount) -> None:
+    if message.uuid == ADMIN_UUID:
+        raise refused("the account admin cannot be deleted")

@@ -1,60 +1,118 @@
 """The one way from a message to its effect, whatever door it came through.
 
-A query or a read is answered at once. A change becomes an operation: that what it refers to exists, that the chosen
-uuid is free and the checks of its noun are decided in the transaction that stores the operation, so a refused request
-leaves nothing. A repeated job uuid with the same request is the same job; with another request it is refused.
+A query or a read is answered at once. A change becomes an operation, or is answered at once when a secret is in it: that the
+caller may ask for it, that what it refers to exists for the caller, that the chosen uuid is free, the checks of its noun
+and the quota are decided in the transaction that stores it, with its audit record; a refused request leaves nothing but
+that. A repeated job uuid with the same request of the same account is the same job; with another request it is refused.
 """
 
 from typing import Any
 from uuid import uuid4
 
 from controlplane.contract.base import Api, Create, Query
-from controlplane.contract.error import ApiError, invalid, not_found
+from controlplane.contract.error import ApiError, invalid
 from controlplane.contract.parse import wire_name
-from controlplane.operations.engine import Engine
+from controlplane.operations.engine import DuplicateOperation, Engine
 from controlplane.rules import system_tag
-from controlplane.services.registry import Caller, all_answers, all_checks
+from controlplane.services import audit
+from controlplane.services.registry import Caller, all_answers, all_checks, all_permits, all_preparations
+from controlplane.services.web_hook import WebHook
+from controlplane.store import audit as record
 from controlplane.store import query, rows
 from controlplane.store.database import Tx
+from controlplane.workflows import access, quota
 from controlplane.workflows.world import World, workflows
 
 
 async def dispatch(
-    world: World, engine: Engine[World], caller: Caller, message: Api, job_uuid: str | None = None
+    world: World,
+    engine: Engine[World],
+    caller: Caller,
+    message: Api,
+    job_uuid: str | None = None,
+    hook: WebHook | None = None,
 ) -> str | dict[str, Any]:
     """The uuid of the job for a change, else the result as on the wire; raises `ApiError`."""
     if not (message.public or caller.account_uuid):
         raise ApiError("ID.1001", "this API needs a session; please log in")
     if isinstance(message, Query):
-        return await world.db.read(lambda tx: query.run(tx, message))
+        return await world.db.read(lambda tx: query.run(tx, message, caller.viewer))
     name = message.api_name()
     if message.kind == "read":
+        if not message.public:
+            _must_be_admin(caller, message)
         if message.references:
-            await world.db.read(lambda tx: references_exist(tx, message))
+            await world.db.read(lambda tx: access.references_exist(tx, caller.viewer, message))
         return await all_answers[name](world, caller, message)
+    if message.at_once:
+        return await _change_at_once(world, caller, message)
     registered = workflows.get(name)
     if registered is None:
         raise ApiError("SYS.1013", f"{name} is not available in this control plane")
-
-    def check(tx: Tx) -> None:
-        references_exist(tx, message)
-        chosen_uuid_is_free(tx, message)
-        tags_are_valid(message)
-        for verify in all_checks.get(name, ()):
-            verify(tx, message)
-
     uuid = job_uuid or uuid4().hex
-    await engine.submit(name, _for_the_journal(message), uuid=uuid, queue=registered.queue(message), within=check)
+    entry = audit.entry(caller, message, uuid)
+
+    def take(tx: Tx) -> ApiError | None:
+        try:
+            _must_be_allowed(tx, caller, message)
+        except ApiError as error:
+            record.complete(tx, entry, error.error.wire())
+            return error
+        record.begun(tx, entry)
+        if hook:
+            hook.store(tx, uuid)
+        return None
+
+    arguments, queue = _for_the_journal(message), registered.queue(message)
+    try:
+        await engine.submit(name, arguments, uuid, queue, account=caller.account_uuid, within=take)
+    except DuplicateOperation:
+        error = invalid(f"the job {uuid} exists already, with another API or other parameters")
+        await world.db.write(lambda tx: record.complete(tx, entry | {"job_uuid": None}, error.error.wire()))
+        raise
     return uuid
 
 
-def references_exist(tx: Tx, message: Api) -> None:
-    for field, resource in message.references.items():
-        value = getattr(message, field)
-        for uuid in [value] if isinstance(value, str) else value or ():
-            if rows.get(tx, resource, uuid) is None:
-                wire = wire_name(field)
-                raise not_found(f"field[{wire}] of {message.api_name()}: there is no {resource} {uuid}", wire)
+async def _change_at_once(world: World, caller: Caller, message: Api) -> dict[str, Any]:
+    entry = audit.entry(caller, message)
+
+    def work(tx: Tx) -> dict[str, Any]:
+        _must_be_allowed(tx, caller, message)
+        result = change(tx)
+        made = result.get("inventory", {}).get("uuid")
+        record.complete(tx, entry if entry["resource_uuid"] else entry | {"resource_uuid": made})
+        return result
+
+    try:
+        _must_be_admin(caller, message)
+        change = await all_preparations[message.api_name()](world, caller, message)
+        return await world.db.write(work)
+    except ApiError as error:
+        refusal = error.error.wire()
+        await world.db.write(lambda tx: record.complete(tx, entry, refusal))
+        raise
+
+
+def _must_be_admin(caller: Caller, message: Api) -> None:
+    if message.admin_only and not caller.is_admin:
+        raise ApiError("ID.1002", f"only an administrator may call {message.api_name()}")
+
+
+def _must_be_allowed(tx: Tx, caller: Caller, message: Api) -> None:
+    name = message.api_name()
+    _must_be_admin(caller, message)
+    for permit in all_permits.get(name, ()):
+        permit(tx, caller, message)
+    access.references_exist(tx, caller.viewer, message)
+    access.targets_are_own(tx, caller.viewer, message)
+    if access.is_absent(tx, caller.viewer, message):
+        return
+    chosen_uuid_is_free(tx, message)
+    tags_are_valid(message)
+    for verify in all_checks.get(name, ()):
+        verify(tx, message)
+    if caller.viewer:
+        quota.must_fit(tx, caller.viewer, quota.asked_by(tx, name, message))
 
 
 def chosen_uuid_is_free(tx: Tx, message: Api) -> None:

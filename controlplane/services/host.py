@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from controlplane.contract.error import ApiError, invalid, refused
+from controlplane.contract.error import invalid, refused
 from controlplane.contract.host import (
     AddKVMHost,
     ChangeHostState,
@@ -20,7 +20,7 @@ from controlplane.contract.host import (
     UpdateHost,
     UpdateKVMHost,
 )
-from controlplane.services.registry import Caller, answers, checks
+from controlplane.services.registry import Caller, Change, answers, checks, prepares
 from controlplane.store import rows
 from controlplane.store.database import Tx
 from controlplane.store.tables import now
@@ -110,10 +110,8 @@ async def hypervisor_types(_world: World, _caller: Caller, _message: GetHypervis
     return {"hypervisorTypes": ["KVM"]}
 
 
-@answers(CreateHostEnrollmentToken)
-async def create_token(world: World, caller: Caller, message: CreateHostEnrollmentToken) -> dict[str, Any]:
-    if not caller.is_admin:
-        raise ApiError("ID.1002", "only the administrator lets hosts in")
+@prepares(CreateHostEnrollmentToken)
+async def create_token(world: World, _caller: Caller, message: CreateHostEnrollmentToken) -> Change:
     if message.management_ip:
         check_address(message.management_ip)
     token, moment = secrets.token_urlsafe(32), now()
@@ -123,7 +121,6 @@ async def create_token(world: World, caller: Caller, message: CreateHostEnrollme
         "create_date": moment,
         "expires_at": moment + timedelta(seconds=message.lifetime),
     }
-    await world.db.write(lambda tx: _store_token(tx, row | {"token_hash": token_hash(token)}))
     shown = row | {
         "token": token,
         "expires_date": row["expires_at"],
@@ -131,7 +128,12 @@ async def create_token(world: World, caller: Caller, message: CreateHostEnrollme
         "ca": world.authority.control_ca if world.authority else "",
         "command": enroll_command(world, message.management_ip or "<management IP>"),
     }
-    return {"inventory": EnrollmentTokenInventory.model_validate(shown).wire()}
+
+    def create(tx: Tx) -> dict[str, Any]:
+        _store_token(tx, row | {"token_hash": token_hash(token)})
+        return {"inventory": EnrollmentTokenInventory.model_validate(shown).wire()}
+
+    return create
 
 
 def token_hash(token: str) -> str:

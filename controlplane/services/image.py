@@ -1,12 +1,18 @@
 """What is refused of an image before anything is stored."""
 
-from controlplane.contract.error import invalid, refused
+from controlplane.contract.error import ApiError, invalid, refused
 from controlplane.contract.image import AddImage, ExpungeImage, RecoverImage, UpdateImage
-from controlplane.services.registry import checks
+from controlplane.services.registry import Caller, checks, permits
 from controlplane.store import rows
 from controlplane.store.database import Tx
 from controlplane.workflows.image import check_expunge, usable_stores
 from controlplane.workflows.image_source import check_url
+
+
+@permits(AddImage)
+def may_read(_tx: Tx, caller: Caller, message: AddImage) -> None:
+    if not caller.is_admin and message.url.lower().startswith("file:"):
+        raise ApiError("ID.1002", "only an administrator may add an image from a file of the control plane")
 
 
 @checks(AddImage)

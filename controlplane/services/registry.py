@@ -1,7 +1,7 @@
 """What stands between a request and its effect: checks before a change, and answers to reads.
 
-A changing API has a workflow (`controlplane/workflows`) and any number of checks; a read has one answer; queries need
-nothing. `dispatch.py` uses these tables: validate → references exist → checks → submit, or answer.
+A changing API has a workflow (`controlplane/workflows`) and any number of checks; one that is answered at once has a
+preparation instead of a workflow; a read has one answer; queries need nothing. `dispatch.py` uses these tables: validate → references exist → checks → submit, or answer.
 """
 
 from collections.abc import Awaitable, Callable
@@ -17,16 +17,27 @@ M = TypeVar("M", bound=Api)
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls: the session's account; empty for a public API."""
+    """Who calls: the account of the session or of the access key; empty for a public API."""
 
     account_uuid: str = ""
     session_uuid: str = ""
     is_admin: bool = False
     address: str = ""  # where the call came from
+    account_name: str = ""
+
+    @property
+    def viewer(self) -> str | None:
+        """Whose resources the caller sees; None for all."""
+        return None if self.is_admin else self.account_uuid
 
 
 Check = Callable[[Tx, Any], None]
 Answer = Callable[[World, Caller, Any], Awaitable[dict[str, Any]]]
+Permit = Callable[[Tx, Caller, Any], None]
+Change = Callable[[Tx], dict[str, Any]]
+Preparation = Callable[[World, Caller, Any], Awaitable[Change]]
+all_permits: dict[str, list[Permit]] = {}
+all_preparations: dict[str, Preparation] = {}
 all_checks: dict[str, list[Check]] = {}
 all_answers: dict[str, Answer] = {}
 
@@ -47,5 +58,26 @@ def answers(api: type[Api]) -> Callable[[Answer], Answer]:
     def register(answer: Answer) -> Answer:
         all_answers[api.__name__] = answer
         return answer
+
+    return register
+
+
+def permits(api: type[Api]) -> Callable[[Permit], Permit]:
+    """Register `f(tx, caller, message)`, which raises `ApiError` when this caller may not ask for that."""
+
+    def register(permit: Permit) -> Permit:
+        all_permits.setdefault(api.__name__, []).append(permit)
+        return permit
+
+    return register
+
+
+def prepares(api: type[Api]) -> Callable[[Preparation], Preparation]:
+    """Register `async f(world, caller, message) -> change` for a change that is answered at once; `change(tx)` runs in the
+    transaction that also checks the call and records it, and returns the result on the wire."""
+
+    def register(preparation: Preparation) -> Preparation:
+        all_preparations[api.__name__] = preparation
+        return preparation
 
     return register

@@ -17,6 +17,7 @@ from controlplane.contract.base import Condition, Date, Query
 from controlplane.contract.error import ApiError, invalid
 from controlplane.contract.registry import apis
 from controlplane.store import tables
+from controlplane.store.ownership import Viewer, visible
 from controlplane.store.relations import RELATIONS, Relation
 
 OPERATORS = ("=", "!=", ">", ">=", "<", "<=", "in", "not in", "is null", "is not null", "like", "not like")
@@ -49,8 +50,9 @@ def fields(resource_type: str) -> dict[str, str]:
     raise KeyError(f"no query API shows {resource_type}")
 
 
-def condition(resource_type: str, source: FromClause, wanted: Condition) -> ColumnElement[bool]:
-    """One condition on the rows of `source`, which is the table of that resource or an alias of it."""
+def condition(resource_type: str, source: FromClause, wanted: Condition, viewer: Viewer) -> ColumnElement[bool]:
+    """One condition on the rows of `source`, which is the table of that resource or an alias of it; what the viewer may
+    not see meets none, however it is reached."""
     if wanted.op not in OPERATORS:
         raise _wrong(wanted, f"the operator {wanted.op!r} is unknown; possible are {', '.join(OPERATORS)}")
     if (wanted.value is None) != (wanted.op in ("is null", "is not null")):
@@ -60,20 +62,24 @@ def condition(resource_type: str, source: FromClause, wanted: Condition) -> Colu
         raise _wrong(wanted, "the value holds a NUL character, which no stored text does")
     if len(path) > _DEEPEST + 1:
         raise _wrong(wanted, f"the field leads through more than {_DEEPEST} relations")
-    return _follow(table_name(resource_type), source, path, wanted)
+    return _follow(table_name(resource_type), source, path, wanted, viewer)
 
 
-def _follow(resource: str, source: FromClause, path: list[str], wanted: Condition) -> ColumnElement[bool]:
+def _follow(
+    resource: str, source: FromClause, path: list[str], wanted: Condition, viewer: Viewer
+) -> ColumnElement[bool]:
     relations = {to_camel(name): relation for name, relation in RELATIONS.get(resource, {}).items()}
     if len(path) > 1:
         relation = relations.get(path[0])
         if relation is None:
             raise _unknown(resource, path[0], wanted)
         target = tables.table(relation.target).alias()
-        inner = _follow(relation.target, target, path[1:], wanted)
+        inner = _follow(relation.target, target, path[1:], wanted, viewer)
+        if viewer is not None:
+            inner = and_(inner, visible(viewer, relation.target, target))
         return exists().where(_joined(source, relation, target), inner)
     if path[0] in TAGS:
-        return _tagged(resource, source, TAGS[path[0]], wanted)
+        return _tagged(resource, source, TAGS[path[0]], wanted, viewer)
     column = fields(resource).get(path[0])
     if column is None:
         raise _unknown(resource, path[0], wanted)
@@ -88,10 +94,14 @@ def _joined(source: FromClause, relation: Relation, target: FromClause) -> Colum
     return exists().where(ours, refs.c[relation.through.theirs] == target.c[relation.theirs])
 
 
-def _tagged(resource: str, source: FromClause, tag_table: str, wanted: Condition) -> ColumnElement[bool]:
+def _tagged(
+    resource: str, source: FromClause, tag_table: str, wanted: Condition, viewer: Viewer
+) -> ColumnElement[bool]:
     """Resources that have such a tag of their own type; a negative operator: those that have none such."""
     tag = tables.table(tag_table).alias()
     own = and_(tag.c.resource_uuid == source.c.uuid, tag.c.resource_type == resource)
+    if viewer is not None:
+        own = and_(own, visible(viewer, tag_table, tag))
     if wanted.op in ("is null", "is not null"):
         found = exists().where(own)
         return ~found if wanted.op == "is null" else found

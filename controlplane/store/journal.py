@@ -45,7 +45,7 @@ from controlplane.operations.journal import (
     Unavailable,
     Verdict,
 )
-from controlplane.store import database, tables
+from controlplane.store import audit, database, tables
 from controlplane.store.database import Database, Tx
 
 T = TypeVar("T")
@@ -99,7 +99,7 @@ _END = (
         owner=None,
         last_op_date=bindparam("moment"),
     )
-    .returning(_op.queue)
+    .returning(_op.queue, _op.error)
 )
 _DECIDE = (
     update(OPERATION)
@@ -250,23 +250,32 @@ class StoreJournal:
     # -- one operation -------------------------------------------------------------------------------------------
 
     async def submit(self, new: Submission, room: bool, within: Transaction | None) -> bool:
-        def fn(tx: Tx) -> bool:
+        def fn(tx: Tx) -> bool | Exception:
             known = tx.execute(_BY_UUID, {"u": new.uuid}).first()
             if known is not None:
-                if (known.name, json.loads(known.arguments)) != (new.name, json.loads(new.arguments)):
+                same = (known.name, known.account_uuid) == (new.name, new.account)
+                if not same or json.loads(known.arguments) != json.loads(new.arguments):
                     raise DuplicateOperation(f"operation {new.uuid} is another one: {known.name}")
                 return False
-            if within is not None:
-                within(tx)
+            if within is not None and isinstance(refusal := within(tx), Exception):
+                return refusal
             run = room and (new.queue is None or tx.execute(_IN_LINE, {"q": new.queue}).scalar_one() < new.limit)
             moment = tables.now()
             values = {"uuid": new.uuid, "name": new.name, "version": new.version, "arguments": new.arguments}
-            values |= {"state": "running" if run else "queued", "queue": new.queue, "queue_limit": new.limit}
+            values |= {
+                "account_uuid": new.account,
+                "state": "running" if run else "queued",
+                "queue": new.queue,
+                "queue_limit": new.limit,
+            }
             values |= {"owner": self._node if run else None, "owner_generation": self._generation if run else 0}
             tx.execute(_INSERT, values | {"cancelled": False, "create_date": moment, "last_op_date": moment})
             return run
 
-        return await self._write(fn)
+        outcome = await self._write(fn)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     async def checkpoint(self, uuid: str, number: int, name: str, output: Json, *, again: bool) -> None:
         def fn(tx: Tx) -> None:
@@ -335,6 +344,7 @@ class StoreJournal:
                 if (old := tx.execute(_BY_UUID, {"u": uuid}).first()) is not None and old.state == state:
                     return None  # an earlier try was stored after all
                 raise NotOurs(f"operation {uuid} belongs to another node")
+            audit.ended(tx, uuid, state, row.error)
             if row.queue is None or not room:
                 return None
             return next(iter(self._take(tx, self._ready(tx, kinds, 1, row.queue))), None)
@@ -353,7 +363,8 @@ class StoreJournal:
     async def cancel(self, uuid: str) -> Status | None:
         def fn(tx: Tx) -> Status | None:
             end = {"state": "cancelled", "verdict": "cancelled", "error": CANCELLED, "last_op_date": tables.now()}
-            tx.execute(update(OPERATION).where(_op.uuid == uuid, _op.state == "queued").values(**end))
+            if tx.execute(update(OPERATION).where(_op.uuid == uuid, _op.state == "queued").values(**end)).rowcount:
+                audit.ended(tx, uuid, "cancelled", CANCELLED)
             tx.execute(update(OPERATION).where(_op.uuid == uuid, _op.state == "running").values(cancelled=True))
             row = tx.execute(_BY_UUID, {"u": uuid}).first()
             return _status(row) if row else None
@@ -374,7 +385,14 @@ class StoreJournal:
     async def give_up(self, uuid: str) -> bool:
         values = {"state": func.coalesce(_op.verdict, "failed"), "last_op_date": tables.now()}
         statement = update(OPERATION).where(_op.uuid == uuid, _op.state == "stuck").values(**values)
-        return await self._write(lambda tx: tx.execute(statement).rowcount == 1)
+
+        def fn(tx: Tx) -> bool:
+            row = tx.execute(statement.returning(_op.state, _op.error)).first()
+            if row:
+                audit.ended(tx, uuid, row.state, row.error)
+            return row is not None
+
+        return await self._write(fn)
 
     async def prune(self, older_than: float) -> int:
         def fn(tx: Tx) -> int:
@@ -428,9 +446,9 @@ def _startable(kinds: list[Kind]) -> ColumnElement[bool]:
 
 def _claimed(row: Row[Any], log: dict[str, Logged]) -> Claimed:
     verdict = Verdict(row.verdict, row.error, json.loads(row.started)) if row.verdict else None
-    return Claimed(row.uuid, row.name, row.version, row.arguments, row.cancelled, verdict, log)
+    return Claimed(row.uuid, row.name, row.version, row.arguments, row.account_uuid, row.cancelled, verdict, log)
 
 
 def _status(row: Row[Any]) -> Status:
     result, error, stuck = (json.loads(value) if value else None for value in (row.result, row.error, row.stuck))
-    return Status(row.uuid, row.name, row.state, result, error, stuck)
+    return Status(row.uuid, row.name, row.state, result, error, stuck, account=row.account_uuid)

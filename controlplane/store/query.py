@@ -10,14 +10,17 @@ from controlplane.contract.error import invalid
 from controlplane.store import tables
 from controlplane.store.condition import PARTS, condition, fields, table_name
 from controlplane.store.database import Tx
+from controlplane.store.ownership import Viewer, visible
 from controlplane.store.relations import fill
 from controlplane.store.rows import Row
 
 
-def run(tx: Tx, message: Query) -> dict[str, Any]:
+def run(tx: Tx, message: Query, viewer: Viewer) -> dict[str, Any]:
     """`{"inventories": […]}`, with `total` when asked for; with `count` the total only. Raises SYS.1007."""
     source = tables.table(table_name(message.resource))
-    where = [condition(message.resource, source, one) for one in message.conditions]
+    where = [condition(message.resource, source, one, viewer) for one in message.conditions]
+    if viewer is not None:
+        where.append(visible(viewer, table_name(message.resource), source))
     if message.resource in PARTS:
         where.append(source.c.type == PARTS[message.resource][1])
     answer: dict[str, Any] = {}

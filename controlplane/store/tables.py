@@ -520,6 +520,76 @@ _resource(
 )
 
 _refs(
+    "AccountResourceRefVO",  # to whom a resource belongs; parts of it (NICs, tags) follow it
+    _uuid("account_uuid", null=False),
+    _uuid("resource_uuid", null=False),
+    _text("resource_type", 64, null=False),
+    UniqueConstraint("resource_uuid"),
+    Index("ix_AccountResourceRefVO_account_type", "account_uuid", "resource_type"),
+)
+
+_refs(
+    "SharedResourceVO",  # who may see and use it besides its owner
+    _uuid("owner_account_uuid", null=False),
+    _uuid("receiver_account_uuid"),  # null: everybody (`to_public`)
+    _bool("to_public"),
+    _uuid("resource_uuid", null=False),
+    _text("resource_type", 64, null=False),
+    index=("resource_uuid", "receiver_account_uuid", "owner_account_uuid", "to_public"),
+)
+
+_resource(
+    "AccessKeyVO",
+    _text("description", 2048),
+    _uuid("account_uuid", null=False),
+    _uuid("user_uuid"),
+    _text("access_key_id", 20, null=False),
+    _text("sealed_secret", 512, null=False),  # encrypted under a key that is not in the database
+    _text("state", 32),
+    UniqueConstraint("access_key_id"),
+    index=("account_uuid",),
+)
+
+_resource(
+    "QuotaVO",
+    _text("name", null=False),
+    _uuid("identity_uuid", null=False),
+    _text("identity_type", 64),
+    _size("value"),
+    UniqueConstraint("identity_uuid", "name"),
+)
+
+Table(
+    "AuditVO",  # one row for each call that changes something, refused ones included
+    metadata,
+    Column("id", _SERIAL, primary_key=True, autoincrement=True),
+    _text("api_name", 128, null=False),
+    _uuid("account_uuid"),
+    _text("account_name"),
+    _uuid("job_uuid"),
+    _text("resource_uuid", 64),
+    _text("resource_type", 64),
+    _text("client_ip", 64),
+    _long_text("request"),  # JSON, without secrets
+    _text("outcome", 16, null=False),
+    _text("error_code", 64),
+    _long_text("error"),
+    Column("create_date", Utc, nullable=False, default=now),
+    _time("end_date"),
+    *_indexed("AuditVO", ("account_uuid", "job_uuid", "resource_uuid", "create_date")),
+)
+
+_refs(
+    "WebHookVO",  # whom to tell that an operation has ended, until they know or have been told often enough
+    _uuid("operation_uuid", null=False),
+    _text("url", 2048, null=False),
+    _bool("inward"),  # it may be on this machine
+    _int("attempts"),
+    _time("due", null=False),
+    UniqueConstraint("operation_uuid"),
+)
+
+_refs(
     "GlobalConfigVO",
     _text("name", null=False),
     _text("category", 64, null=False),
@@ -547,6 +617,7 @@ _refs(
     _text("state", 16, null=False),
     _text("queue"),
     _int("queue_limit", default=1),
+    _uuid("account_uuid"),  # for whom
     _uuid("owner"),  # the node that runs it, under that generation
     _size("owner_generation"),
     _bool("cancelled"),  # asked for; decided when `verdict` is set

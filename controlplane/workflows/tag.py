@@ -14,12 +14,12 @@ from controlplane.contract.tag import (
 )
 from controlplane.operations.interface import Operation
 from controlplane.rules import system_tag
-from controlplane.store import allocation, rows
+from controlplane.store import allocation, ownership, rows
 from controlplane.store.database import Tx
 from controlplane.workflows import inventories
 from controlplane.workflows.world import World, workflow
 
-_SYSTEM, _USER = "SystemTagVO", "UserTagVO"
+_SYSTEM, _USER = TABLES = ("SystemTagVO", "UserTagVO")
 
 
 def store(
@@ -36,6 +36,8 @@ def store_inherent(tx: Tx, uuid: str, resource_uuid: str, resource_type: str, te
 
 
 def remove_all(tx: Tx, resource_uuid: str) -> None:
+    """The resource is gone: with it go its tags, its owner's claim and whatever it was shared with."""
+    ownership.forget(tx, resource_uuid)
     for table in (_SYSTEM, _USER):
         rows.delete_where(tx, table, resource_uuid=resource_uuid)
 

@@ -77,6 +77,7 @@ def forget(tx: Tx, uuid: str, derive: Derive) -> None:
     l3s = [nic["l3_network_uuid"] for nic in remove_nics(tx, uuid)]
     for volume in rows.find(tx, "VolumeVO", vm_instance_uuid=uuid):
         release_disk(tx, volume["uuid"])
+        tag.remove_all(tx, volume["uuid"])
         rows.delete(tx, "VolumeVO", volume["uuid"])
     tag.remove_all(tx, uuid)
     rows.delete(tx, "VmInstanceVO", uuid)

@@ -47,9 +47,9 @@ class Cloud:
     def hosts(self) -> list[str]:
         return list(self.sims)
 
-    async def call(self, api: str, **parameters: Any) -> Any:
+    async def call(self, api: str, /, *, caller: Caller = ADMIN, **parameters: Any) -> Any:
         message = parse(apis[api], parameters)
-        result = await dispatch(self.world, self.engine, ADMIN, message)
+        result = await dispatch(self.world, self.engine, caller, message)
         if isinstance(result, str):
             status = await self.engine.wait(result, PATIENCE)
             assert status is not None and status.ended, f"{api} did not end: {status}"

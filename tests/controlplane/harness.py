@@ -112,6 +112,7 @@ class Case:
     workflow: str
     arguments: dict[str, Any] | Callable[[Scene], dict[str, Any]]
     label: str = ""
+    account: Callable[[], str | None] = lambda: None  # for whom
 
     def __str__(self) -> str:
         return f"{self.workflow} {self.label}".strip()
@@ -250,7 +251,8 @@ async def play(scene: Scene, case: Case, disturbance: Disturbance, *, uuid: str)
             engine: Engine[Any] = Engine(journal, fresh, scene.world, NODE, lease=60, poll=0.05)
             scene.attach(engine)
             async with _watched(f"{case} with {disturbance}"):
-                status = await _life(engine, journal, case.workflow, arguments, uuid, disturbance)
+                submission = (case.workflow, arguments, uuid)
+                status = await _life(engine, journal, submission, case.account(), disturbance)
             if status is not None:
                 scene.wire.disturbance = Disturbance()
                 counts.calls = scene.wire.calls
@@ -281,9 +283,14 @@ def _disturbed(function: Any, disturbance: Disturbance, counts: Counts) -> Any:
 
 
 async def _life(
-    engine: Engine[Any], journal: _Crash, name: str, arguments: dict[str, Any], uuid: str, disturbance: Disturbance
+    engine: Engine[Any],
+    journal: _Crash,
+    submission: tuple[str, dict[str, Any], str],
+    account: str | None,
+    disturbance: Disturbance,
 ) -> Status | None:
     """One process from start to end: the operation's status, or None when the process died first."""
+    name, _, uuid = submission
     cancelling: list[asyncio.Task[Any]] = []
 
     def on_write(number: int) -> None:
@@ -294,7 +301,7 @@ async def _life(
     died = asyncio.ensure_future(journal.died.wait())
 
     async def client() -> Status | None:
-        await engine.submit(name, arguments, uuid=uuid)
+        await engine.submit(*submission, account=account)
         return await engine.wait(uuid, PATIENCE)
 
     await engine.start()

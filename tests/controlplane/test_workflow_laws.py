@@ -107,6 +107,13 @@ async def _furnish(made: Cloud) -> dict[str, str]:
     await call("DeleteImage", uuid=names["trashed"])
     tag = await call("CreateUserTag", resourceType="ZoneVO", resourceUuid=made.zone, tag="mine")
     names["user tag"] = tag["uuid"]
+    await make("tenant", "CreateAccount", password="0" * 128)
+    await make("leaver", "CreateAccount", password="0" * 128)
+    for key in ("key", "leavers key"):
+        account = names["tenant" if key == "key" else "leaver"]
+        names[key] = (await call("CreateAccessKey", accountUuid=account))["uuid"]
+    accounts = [names["tenant"], names["leaver"]]
+    await call("ShareResource", resourceUuids=[names["disk2"], made.offering], accountUuids=accounts, toPublic=True)
     own = [_is("resourceUuid", names["stopped"])]
     names["system tag"] = (await call("QuerySystemTag", conditions=own))[0]["uuid"]
     return names
@@ -212,6 +219,18 @@ TABLE: list[tuple[str, dict[str, Any]]] = [
     ("DeleteImage", {"uuid": "<image2>"}),
     ("RecoverImage", {"imageUuid": "<trashed>"}),
     ("ExpungeImage", {"imageUuid": "<trashed>"}),
+    ("DeleteAccount", {"uuid": "<leaver>"}),
+    ("ChangeAccessKeyState", {"uuid": "<key>", "stateEvent": "disable"}),
+    ("DeleteAccessKey", {"uuid": "<key>"}),
+    ("UpdateQuota", {"identityUuid": "<tenant>", "name": "vm.num", "value": 3}),
+    ("ShareResource", {"resourceUuids": ["<zone>", "<l3>"], "accountUuids": ["<tenant>"], "toPublic": True}),
+    ("RevokeResourceSharing", {"resourceUuids": ["<disk2>"], "accountUuids": ["<tenant>"]}),
+    ("RevokeResourceSharing", {"resourceUuids": ["<disk2>"], "all": True}),
+]
+# The same for an account with quotas; a foreign resource is absent for it.
+OF_TENANT: list[tuple[str, dict[str, Any]]] = [
+    ("CreateVmInstance", {"name": "tenant's", **_VM, "dataDiskOfferingUuids": ["<disk>"], "userTags": ["x"]}),
+    ("DestroyVmInstance", {"uuid": "<running>"}),
 ]
 
 
@@ -225,16 +244,20 @@ def _filled(value: Any, names: dict[str, str]) -> Any:
     return value
 
 
-def _case(api: str, parameters: dict[str, Any]) -> harness.Case:
+def _case(api: str, parameters: dict[str, Any], account: str = "") -> harness.Case:
     def arguments(scene: harness.Scene) -> dict[str, Any]:
         places = {"file": f"file://{scene.world.settings.state_dir}/import/disk.raw"}
         return dict(_filled(parameters, _master[0].names | places))
 
     label = str(parameters.get("name") or parameters.get("uuid") or "")
-    return harness.Case(api, arguments, label)
+    owner = f"of {account}" if account else ""
+    return harness.Case(
+        api, arguments, f"{label} {owner}".strip(), lambda: _master[0].names[account] if account else None
+    )
 
 
 CASES = [_case(api, parameters) for api, parameters in TABLE]
+CASES += [_case(api, parameters, "tenant") for api, parameters in OF_TENANT]
 
 
 @contextlib.asynccontextmanager
