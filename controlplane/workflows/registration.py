@@ -33,8 +33,8 @@ def _adapt(registered: Registered) -> Function[World]:
         message = registered.api.model_validate(arguments)
         if isinstance(message, Create):
             uuid = message.resource_uuid or op.derive(message.creates)
-            wished = system_tag.joined(message.creates, message.system_tags or ()), message.user_tags or []
-            op = cast(Operation[World], _Tagging(op, uuid, message.creates, *wished))
+            tags = system_tag.kept(message.creates, system_tag.joined(message.creates, message.system_tags or ()))
+            op = cast(Operation[World], _Tagging(op, uuid, message.creates, tags, message.user_tags or []))
         elif isinstance(message, Delete) and (uuid := getattr(message, "uuid", "")):
             op = cast(Operation[World], _Tagging(op, uuid))
         return await registered.run(op, message)
