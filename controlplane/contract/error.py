@@ -20,6 +20,8 @@ DESCRIPTIONS = {
     "VM.1002": "failed to stop the VM",
     "VM.1003": "failed to reboot the VM",
     "VM.1004": "failed to destroy the VM",
+    "VM.1005": "failed to attach the volume",
+    "VM.1006": "failed to detach the volume",
     "VM.1010": "the VM is not in a state that allows this",
     "HOST.1000": "failed to add the host",
     "HOST.1001": "failed to connect the host",

@@ -20,7 +20,7 @@ from controlplane.contract.base import (
     Wire,
 )
 from controlplane.contract.registry import api
-from controlplane.contract.volume import VolumeInventory
+from controlplane.contract.volume import DiskSize, VolumeInventory
 
 _PACKAGE = "org.zstack.header.vm"
 Platform = Literal["Linux", "Windows", "Other", "Paravirtualization", "WindowsVirtio"]
@@ -70,7 +70,7 @@ class ConsoleAddressReply(Wire):
 
 @api
 class CreateVmInstance(Create):
-    """A VM from an image (a template, or an ISO with `rootDiskOfferingUuid`); all of it or nothing.
+    """A VM from an image (a template, or an ISO with `rootDiskOfferingUuid` or `rootDiskSize`); all of it or nothing.
 
     Of `hostUuid`, `clusterUuid` and `zoneUuid` the narrowest decides. System tags: `userdata::`, `sshkey::`,
     `hostname::<name>`, `staticIp::<L3 uuid>::<address>`.
@@ -98,7 +98,9 @@ class CreateVmInstance(Create):
     l3_network_uuids: Annotated[list[Uuid], Field(min_length=1, max_length=24)]
     type: Literal["UserVm", "ApplianceVm"] = "UserVm"
     root_disk_offering_uuid: Uuid | None = None
-    data_disk_offering_uuids: list[Uuid] | None = None
+    root_disk_size: DiskSize | None = None  # bytes; not below the image's
+    data_disk_offering_uuids: Annotated[list[Uuid], Field(max_length=24)] | None = None
+    data_disk_sizes: Annotated[list[DiskSize], Field(max_length=24)] | None = None
     zone_uuid: Uuid | None = None
     cluster_uuid: Uuid | None = None
     host_uuid: Uuid | None = None
@@ -201,3 +203,16 @@ class QueryVmNic(Query):
     package = _PACKAGE
     result = VmNicInventory
     resource = "VmNicVO"
+
+
+@api
+class GetDataVolumeAttachableVm(Api):
+    """The VMs that this data volume could be attached to now."""
+
+    kind: ClassVar[Literal["query", "read", "change"]] = "read"
+    route = Route("GET", "/volumes/{volumeUuid}/candidate-vm-instances")
+    package = "org.zstack.header.volume"
+    result = VmInstanceInventory
+    result_key = "inventories"
+    references = {"volume_uuid": "VolumeVO"}
+    volume_uuid: Uuid

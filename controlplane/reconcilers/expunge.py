@@ -1,6 +1,6 @@
-"""Expunges destroyed VMs when their time has come, and deletes the files of expunged volumes that a host still has.
+"""Expunges destroyed VMs and deleted data volumes when their time has come, and deletes files that a host still has.
 
-Policy `Never` keeps destroyed VMs. Times are those of the global configuration, in seconds, read anew each round.
+Policy `Never` keeps what was deleted. Times are those of the global configuration, in seconds, read anew each round.
 """
 
 import asyncio
@@ -14,7 +14,8 @@ from controlplane.rules.vm_state import DESTROYED
 from controlplane.store import rows
 from controlplane.store.database import Tx
 from controlplane.store.tables import now
-from controlplane.workflows.vm_end import collect, remove_vm
+from controlplane.workflows.vm_end import collect, policy, remove_vm
+from controlplane.workflows.volume_rows import DELETED, discard
 from controlplane.workflows.world import World
 
 log = logging.getLogger("steppe.expunge")
@@ -36,26 +37,41 @@ class Expunger:
 
     async def once(self) -> int:
         """One round; returns the seconds until the next."""
-        due, interval = await self._world.db.read(_due)
-        for uuid in due:
+        vms, volumes, interval = await self._world.db.read(_due)
+        for uuid in vms:
             await self._world.db.write(partial(_expunge, uuid=uuid))
+        for uuid in volumes:
+            await self._world.db.write(partial(_expunge_volume, uuid=uuid))
         garbage = await self._world.db.read(lambda tx: [row["uuid"] for row in rows.find(tx, "VolumeGarbageVO")])
         with suppress(Temporary):
             await collect(self._world, garbage)
         return interval
 
 
-def _due(tx: Tx) -> tuple[list[str], int]:
-    config = {row["name"]: row["value"] for row in rows.find(tx, "GlobalConfigVO", category="vm")}
+def _due(tx: Tx) -> tuple[list[str], list[str], int]:
+    destroyed = rows.find(tx, "VmInstanceVO", state=DESTROYED)
+    deleted = rows.find(tx, "VolumeVO", status=DELETED, type="Data")
+    vms, interval = _old(tx, "vm", destroyed)
+    volumes, other = _old(tx, "volume", deleted)
+    return vms, volumes, min(interval, other)
+
+
+def _old(tx: Tx, category: str, found: list[rows.Row]) -> tuple[list[str], int]:
+    config = {row["name"]: row["value"] for row in rows.find(tx, "GlobalConfigVO", category=category)}
     interval = int(config.get("expungeInterval") or _INTERVAL)
-    if config.get("deletionPolicy") == "Never":
+    if policy(tx, category) == "Never":
         return [], interval
     latest = now() - timedelta(seconds=int(config.get("expungePeriod") or _PERIOD))
-    destroyed = rows.find(tx, "VmInstanceVO", state=DESTROYED)
-    return [vm["uuid"] for vm in destroyed if vm["destroyed_at"] and vm["destroyed_at"] <= latest], interval
+    return [row["uuid"] for row in found if row["destroyed_at"] and row["destroyed_at"] <= latest], interval
 
 
 def _expunge(tx: Tx, uuid: str) -> None:
     vm = rows.get(tx, "VmInstanceVO", uuid)
     if vm and vm["state"] == DESTROYED:  # it may have been recovered meanwhile
         remove_vm(tx, uuid)
+
+
+def _expunge_volume(tx: Tx, uuid: str) -> None:
+    volume = rows.get(tx, "VolumeVO", uuid)
+    if volume and volume["status"] == DELETED and volume["type"] == "Data":
+        discard(tx, uuid)

@@ -52,6 +52,18 @@ def _static_ip(tag: str) -> None:
     static_ip(tag)
 
 
+def host_wish(tag: str) -> str:
+    """`localStorage::hostUuid::<uuid>` → the host on which a new volume is to lie."""
+    word, separator, uuid = value(tag).partition("::")
+    if word != "hostUuid" or not separator or not _UUID.fullmatch(uuid):
+        raise invalid(f"system tag {tag!r} must be localStorage::hostUuid::<uuid of a host>", "systemTags")
+    return uuid
+
+
+def _host_wish(tag: str) -> None:
+    host_wish(tag)
+
+
 # resource type → prefix → (validator, may a resource have several?)
 _TAGS: dict[str, dict[str, tuple[Callable[[str], None], bool]]] = {
     "VmInstanceVO": {
@@ -60,7 +72,14 @@ _TAGS: dict[str, dict[str, tuple[Callable[[str], None], bool]]] = {
         "hostname": (_hostname, False),
         "staticIp": (_static_ip, True),
     },
+    "VolumeVO": {"localStorage": (_host_wish, False)},
 }
+_WISHES = frozenset({("VolumeVO", "localStorage")})  # say how a resource is made, and are not kept
+
+
+def kept(resource_type: str, tags: Iterable[str]) -> list[str]:
+    """Without those that only tell how the resource is to be made."""
+    return [tag for tag in tags if (resource_type, prefix(tag)) not in _WISHES]
 
 
 def known(resource_type: str) -> frozenset[str]:

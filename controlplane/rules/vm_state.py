@@ -6,6 +6,7 @@ CREATED, STARTING, RUNNING, STOPPING, STOPPED = "Created", "Starting", "Running"
 REBOOTING, DESTROYING, DESTROYED, EXPUNGING, UNKNOWN = "Rebooting", "Destroying", "Destroyed", "Expunging", "Unknown"
 
 _EXCEPT_GONE = frozenset({STARTING, RUNNING, STOPPING, STOPPED, REBOOTING, DESTROYING, UNKNOWN, "Migrating", "Error"})
+_SETTLED = frozenset({RUNNING, STOPPED})
 # API → (states in which it is allowed, code of the refusal)
 _RULES: dict[str, tuple[frozenset[str], str]] = {
     "StartVmInstance": (frozenset({STOPPED}), "VM.1001"),
@@ -14,6 +15,10 @@ _RULES: dict[str, tuple[frozenset[str], str]] = {
     "DestroyVmInstance": (_EXCEPT_GONE, "VM.1004"),
     "RecoverVmInstance": (frozenset({DESTROYED}), "SYS.1006"),
     "ExpungeVmInstance": (frozenset({DESTROYED}), "SYS.1006"),
+    "AttachDataVolumeToVm": (_SETTLED, "VM.1005"),
+    "DetachDataVolumeFromVm": (_SETTLED, "VM.1006"),
+    "ResizeRootVolume": (_SETTLED, "SYS.1006"),
+    "ResizeDataVolume": (_SETTLED, "SYS.1006"),
     "GetVmConsoleAddress": (frozenset({RUNNING}), "SYS.1006"),
 }
 

@@ -64,6 +64,8 @@ async def dispatch(
         return None
 
     arguments, queue = _for_the_journal(message), registered.queue(message)
+    if find := registered.queue_in:
+        queue = await world.db.read(lambda tx: find(tx, message))
     try:
         await engine.submit(name, arguments, uuid, queue, account=caller.account_uuid, within=take)
     except DuplicateOperation:

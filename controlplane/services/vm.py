@@ -6,12 +6,13 @@ from controlplane.contract.error import ApiError, Temporary, invalid, refused
 from controlplane.contract.vm import ConsoleAddressReply, CreateVmInstance, GetVmConsoleAddress, UpdateVmInstance
 from controlplane.rules import system_tag
 from controlplane.rules.vm_state import must_allow
+from controlplane.rules.volume import MOST_DATA_VOLUMES
 from controlplane.services.registry import Caller, answers, checks
 from controlplane.store import rows
 from controlplane.store.database import Tx
 from controlplane.workflows import tag
 from controlplane.workflows.inventories import must_get
-from controlplane.workflows.vm_allocation import default_l3
+from controlplane.workflows.vm_allocation import default_l3, root_size
 from controlplane.workflows.world import World
 
 
@@ -19,6 +20,9 @@ from controlplane.workflows.world import World
 def may_create(tx: Tx, message: CreateVmInstance) -> None:
     _must_be_enabled(tx, "InstanceOfferingVO", message.instance_offering_uuid)
     _image_fits(tx, message)
+    disks = [*(message.data_disk_offering_uuids or ()), *(message.data_disk_sizes or ())]
+    if len(disks) > MOST_DATA_VOLUMES:
+        raise refused(f"{len(disks)} data volumes are asked for; {MOST_DATA_VOLUMES} is the most a VM can have")
     for disk in filter(None, (message.root_disk_offering_uuid, *(message.data_disk_offering_uuids or ()))):
         _must_be_enabled(tx, "DiskOfferingVO", disk)
     _networks_fit(tx, message)
@@ -48,10 +52,12 @@ def _image_fits(tx: Tx, message: CreateVmInstance) -> None:
         raise refused(f"{what} is {image['status']}, it must be Ready")
     if image["media_type"] not in ("RootVolumeTemplate", "ISO"):
         raise invalid(f"{what} is a {image['media_type']}; a VM needs a RootVolumeTemplate or an ISO", "imageUuid")
-    if image["media_type"] == "ISO" and not message.root_disk_offering_uuid:
+    if image["media_type"] == "ISO" and not (message.root_disk_offering_uuid or message.root_disk_size):
         raise invalid(
-            f"{what} is an ISO: rootDiskOfferingUuid must say how large the root disk is", "rootDiskOfferingUuid"
+            f"{what} is an ISO: rootDiskOfferingUuid or rootDiskSize must say how large the root disk is",
+            "rootDiskOfferingUuid",
         )
+    root_size(tx, message, image)
     if image["system"] and message.type == "UserVm":
         raise invalid(f"{what} is a system image; a user VM cannot be made from it", "imageUuid")
 

@@ -106,14 +106,22 @@ def return_host(tx: Tx, host_uuid: str, cpu: int, memory: int) -> None:
 
 def take_disk(tx: Tx, storage_uuid: str, host_uuid: str, size: int) -> bool:
     """Bytes of a host's part of a storage; a negative size returns them, and that always succeeds."""
-    where = [_REF.primary_storage_uuid == storage_uuid, _REF.host_uuid == host_uuid]
-    if size > 0:
-        where.append(_REF.available_capacity >= size)
+    return _change_disk(tx, storage_uuid, host_uuid, size, [_REF.available_capacity >= size] if size > 0 else [])
+
+
+def record_disk(tx: Tx, storage_uuid: str, host_uuid: str, size: int) -> None:
+    """The same for bytes that are taken already, whether there is room or not."""
+    _change_disk(tx, storage_uuid, host_uuid, size, [])
+
+
+def _change_disk(tx: Tx, storage_uuid: str, host_uuid: str, size: int, enough: list[ColumnElement[bool]]) -> bool:
+    where = [_REF.primary_storage_uuid == storage_uuid, _REF.host_uuid == host_uuid, *enough]
     part = update(tables.table("LocalStorageHostRefVO")).where(*where)
     change = part.values(available_capacity=_REF.available_capacity - size)
     if tx.execute(change).rowcount != 1:
         return False
-    whole = update(tables.table("PrimaryStorageVO")).where(_STORAGE.uuid == storage_uuid)
+    counted = exists().where(_HOST.uuid == host_uuid, _HOST.status == "Connected")  # the sum is over connected hosts
+    whole = update(tables.table("PrimaryStorageVO")).where(_STORAGE.uuid == storage_uuid, counted)
     tx.execute(whole.values(available_capacity=_STORAGE.available_capacity - size))
     return True
 

@@ -472,9 +472,16 @@ _resource(
     _bool("is_shareable"),
     _text("state", 32),
     _text("status", 32),
+    _uuid("last_vm_instance_uuid"),
+    _time("last_attach_date"),
+    _time("last_detach_date"),
+    Column("generation", BigInteger, nullable=False, default=1),  # of the wish sent to the host
     _time("destroyed_at"),
-    index=("vm_instance_uuid", "primary_storage_uuid", "root_image_uuid", "name", "account_uuid"),
-)
+    index=(
+        "vm_instance_uuid", "primary_storage_uuid", "root_image_uuid", "disk_offering_uuid", "name", "account_uuid",
+        "destroyed_at",
+    ),
+)  # fmt: skip
 
 Table("CounterVO", metadata, Column("name", String(64), primary_key=True), _size("last"))
 

@@ -80,7 +80,8 @@ class Companion:
     def _store_tags(self, tx: Tx, uuid: str) -> None:
         message = self._message
         assert isinstance(message, Create)
-        wished = system_tag.joined(self._creates, message.system_tags or ()), message.user_tags or []
+        tags = system_tag.kept(self._creates, system_tag.joined(self._creates, message.system_tags or ()))
+        wished = tags, message.user_tags or []
         known = [{row["tag"] for row in rows.find(tx, table, resource_uuid=uuid)} for table in tag.TABLES]
         system, user = ([text for text in texts if text not in have] for texts, have in zip(wished, known, strict=True))
         tag.store(tx, uuid, self._creates, system, user, self._op.derive)

@@ -22,7 +22,8 @@ from controlplane.store import rows
 from controlplane.store.database import Tx
 from controlplane.store.tables import now
 from controlplane.workflows.host_connection import connect, host_row, sum_capacity
-from controlplane.workflows.vm_end import remove_vm, remove_volume
+from controlplane.workflows.vm_end import remove_vm
+from controlplane.workflows.volume_rows import discard
 from controlplane.workflows.world import World, workflow
 from hostagent.contract import SnapshotSpec
 
@@ -207,7 +208,7 @@ def _lose(tx: Tx, uuid: str) -> dict[str, list[Any]]:
         remove_vm(tx, vm)
     for volume in volumes:
         if volume["vm_instance_uuid"] not in vms:
-            remove_volume(tx, volume)
+            discard(tx, volume["uuid"])
     garbage = rows.find(tx, "VolumeGarbageVO", host_uuid=uuid)
     rows.delete_where(tx, "VolumeGarbageVO", host_uuid=uuid)
     return {"vms": vms, "volumes": [(row["uuid"], row["primary_storage_uuid"], row["path"]) for row in garbage]}

@@ -35,7 +35,7 @@ class Wish:
     offering: rows.Row
     image: rows.Row
     l3s: list[rows.Row]  # in the order of the NICs, locked
-    disks: list[rows.Row]  # offerings of the data volumes
+    disks: list[tuple[int, str | None]]  # of the data volumes: bytes, offering
     root_size: int
     tags: list[str]
 
@@ -100,10 +100,9 @@ def _read(tx: Tx, message: CreateVmInstance, uuid: str) -> Wish:
     if missing := [l3 for l3, row in locked.items() if row is None]:
         raise refused(f"L3 network {missing[0]} was deleted meanwhile")
     image = inventories.must_get(tx, "ImageVO", message.image_uuid)
-    disks = [inventories.must_get(tx, "DiskOfferingVO", disk) for disk in message.data_disk_offering_uuids or ()]
-    root_size = image["size"]
-    if image["media_type"] == "ISO":
-        root_size = inventories.must_get(tx, "DiskOfferingVO", message.root_disk_offering_uuid or "")["disk_size"]
+    offerings = [inventories.must_get(tx, "DiskOfferingVO", disk) for disk in message.data_disk_offering_uuids or ()]
+    disks: list[tuple[int, str | None]] = [(offering["disk_size"], offering["uuid"]) for offering in offerings]
+    disks += [(size, None) for size in message.data_disk_sizes or ()]
     tags = system_tag.joined("VmInstanceVO", message.system_tags or ())
     tag.must_fit(tx, "VmInstanceVO", uuid, tags, default_l3(message))
     return Wish(
@@ -113,9 +112,23 @@ def _read(tx: Tx, message: CreateVmInstance, uuid: str) -> Wish:
         image=image,
         l3s=[row for row in (locked[l3] for l3 in message.l3_network_uuids) if row],
         disks=disks,
-        root_size=root_size,
+        root_size=root_size(tx, message, image),
         tags=tags,
     )
+
+
+def root_size(tx: Tx, message: CreateVmInstance, image: rows.Row) -> int:
+    """Bytes of the root volume. SYS.1007 when a template would not fit into it."""
+    is_iso = image["media_type"] == "ISO"
+    size: int = message.root_disk_size or (0 if is_iso else image["size"])
+    if is_iso and not message.root_disk_size:
+        size = inventories.must_get(tx, "DiskOfferingVO", message.root_disk_offering_uuid or "")["disk_size"]
+    if not is_iso and size < image["size"]:
+        raise invalid(
+            f"rootDiskSize {size} is less than the {image['size']} bytes of image {image['name']} ({image['uuid']})",
+            "rootDiskSize",
+        )
+    return size
 
 
 def default_l3(message: CreateVmInstance) -> str:
@@ -127,7 +140,7 @@ def _place(tx: Tx, wish: Wish) -> Candidate:
     need = Need(
         cpu=wish.offering["cpu_num"],
         memory=wish.offering["memory_size"],
-        disk=wish.root_size + sum(disk["disk_size"] for disk in wish.disks),
+        disk=wish.root_size + sum(size for size, _ in wish.disks),
         l2_networks=frozenset(l3["l2_network_uuid"] for l3 in wish.l3s),
         storage_uuid=message.primary_storage_uuid_for_root_volume,
     )
@@ -206,10 +219,8 @@ def _insert_volumes(tx: Tx, wish: Wish, host: Candidate, derive: Derive) -> list
     name, url = wish.message.name, host.storage_url.rstrip("/")
     root = derive("root volume")
     plan = [(root, "Root", f"ROOT-for-{name}", wish.root_size, wish.message.root_disk_offering_uuid, root_path)]
-    for index, disk in enumerate(wish.disks, 1):
-        plan.append(
-            (derive(f"data volume {index}"), "Data", f"DATA-for-{name}", disk["disk_size"], disk["uuid"], data_path)
-        )
+    for index, (size, offering) in enumerate(wish.disks, 1):
+        plan.append((derive(f"data volume {index}"), "Data", f"DATA-for-{name}", size, offering, data_path))
     told = []
     for device_id, (uuid, kind, volume_name, size, offering, path_of) in enumerate(plan):
         path = path_of(ADMIN_UUID, uuid)

@@ -19,8 +19,9 @@ from controlplane.workflows import inventories, tag
 from controlplane.workflows.ip_range import return_ip
 from controlplane.workflows.vm import failing, halt, queue
 from controlplane.workflows.vm_allocation import remove_nics
-from controlplane.workflows.vm_placement import release_disk, vacate
-from controlplane.workflows.vm_spec import vm_spec, volume_path
+from controlplane.workflows.vm_placement import vacate
+from controlplane.workflows.vm_spec import vm_spec
+from controlplane.workflows.volume_rows import discard
 from controlplane.workflows.world import World, tell, workflow
 
 log = logging.getLogger("steppe.vm")
@@ -69,9 +70,10 @@ def _finish(tx: Tx, uuid: str) -> list[str]:
         if volume["type"] == "Root":
             rows.update(tx, "VolumeVO", volume["uuid"], status="Deleted")
         elif _config(tx, "dataVolume.deleteOnVmDestroy", "false") != "true":
-            rows.update(tx, "VolumeVO", volume["uuid"], vm_instance_uuid=None, device_id=None)
+            detached = {"last_detach_date": now(), "last_vm_instance_uuid": uuid}
+            rows.update(tx, "VolumeVO", volume["uuid"], vm_instance_uuid=None, device_id=None, **detached)
     rows.update(tx, "VmInstanceVO", uuid, state=DESTROYED, destroyed_at=now())
-    return remove_vm(tx, uuid) if _config(tx, "deletionPolicy", "Delay") == "Direct" else []
+    return remove_vm(tx, uuid) if policy(tx, "vm") == "Direct" else []
 
 
 @workflow(RecoverVmInstance, queue=queue)
@@ -101,33 +103,22 @@ async def expunge(op: Operation[World], message: ExpungeVmInstance) -> Json:
 
 
 def remove_vm(tx: Tx, uuid: str) -> list[str]:
-    """Rows of the VM and of the volumes still with it, whose uuids are returned; their files become garbage."""
+    """Rows of the VM and of the volumes still with it go; their files become garbage, whose uuids are returned."""
     remove_nics(tx, uuid)
     volumes = rows.find(tx, "VolumeVO", vm_instance_uuid=uuid)
-    for volume in volumes:
-        remove_volume(tx, volume)
+    garbage = [file for volume in volumes for file in discard(tx, volume["uuid"])]
     tag.remove_all(tx, uuid)
     rows.delete(tx, "VmInstanceVO", uuid)
-    return [volume["uuid"] for volume in volumes]
+    return garbage
 
 
-def remove_volume(tx: Tx, volume: rows.Row) -> None:
-    ref = rows.get(tx, "LocalStorageResourceRefVO", volume["uuid"])
-    if ref:
-        where = {key: ref[key] for key in ("primary_storage_uuid", "host_uuid")}
-        rows.insert(tx, "VolumeGarbageVO", uuid=volume["uuid"], path=volume_path(volume), **where)
-    release_disk(tx, volume["uuid"])
-    tag.remove_all(tx, volume["uuid"])
-    rows.delete(tx, "VolumeVO", volume["uuid"])
-
-
-async def collect(world: World, volumes: list[str]) -> None:
-    """Delete these files of expunged volumes. What a host does not delete stays garbage for the reconciler; `Temporary` is
+async def collect(world: World, garbage: list[str]) -> None:
+    """Delete these files. What a host does not delete stays garbage for the reconciler; `Temporary` is
     raised when trying again soon may help."""
-    if not volumes:
+    if not garbage:
         return
     silent: Temporary | None = None
-    for row in await world.db.read(lambda tx: rows.find(tx, "VolumeGarbageVO", uuid=volumes)):
+    for row in await world.db.read(lambda tx: rows.find(tx, "VolumeGarbageVO", uuid=garbage)):
         try:
             host = world.hosts.get(row["host_uuid"])
             await host.delete_volume(row["uuid"], row["primary_storage_uuid"], row["path"])
@@ -138,6 +129,12 @@ async def collect(world: World, volumes: list[str]) -> None:
             await world.db.write(partial(rows.delete, resource_type="VolumeGarbageVO", uuid=row["uuid"]))
     if silent:
         raise silent
+
+
+def policy(tx: Tx, category: str) -> str:
+    """What a deletion of a VM (`vm`) or data volume (`volume`) does: Delay, Direct or Never."""
+    row = rows.find_one(tx, "GlobalConfigVO", category=category, name="deletionPolicy")
+    return str(row["value"]) if row and row["value"] else "Delay"
 
 
 def _config(tx: Tx, name: str, default: str) -> str:

@@ -14,8 +14,8 @@ ISO_TAG = "iso"
 GRACE = 60  # seconds a guest gets to shut down
 
 
-def vm_spec(tx: Tx, uuid: str) -> Json:
-    """A `VmSpec` without its power. The caller has counted `generation` up."""
+def vm_spec(tx: Tx, uuid: str, without: str = "") -> Json:
+    """A `VmSpec` without its power, and without that volume. The caller has counted `generation` up."""
     vm = rows.get(tx, "VmInstanceVO", uuid)
     assert vm is not None
     nics = rows.find(tx, "VmNicVO", vm_instance_uuid=uuid, order_by=("device_id",))
@@ -31,7 +31,7 @@ def vm_spec(tx: Tx, uuid: str) -> Json:
         name=vm["name"],
         cpu_num=vm["cpu_num"],
         memory_bytes=vm["memory_size"],
-        disks=[_disk(volume) for volume in volumes],
+        disks=[_disk(volume) for volume in volumes if volume["uuid"] != without],
         nics=[_nic(nic, *networks[nic["l3_network_uuid"]]) for nic in nics],
         isos=[_iso_spec(iso, volumes[0]["primary_storage_uuid"])] if iso else [],
         boot_order=_boot_order(vm, iso),
@@ -78,7 +78,7 @@ async def make_volume(world: World, host_uuid: str, volume: Json, image: Json | 
         generation=1,
         storage_uuid=volume["storage_uuid"],
         path=volume["path"],
-        size=0 if image else volume["size"],
+        size=volume["size"],
         base_image_uuid=image["uuid"] if image else None,
     )
     client = world.hosts.get(host_uuid)

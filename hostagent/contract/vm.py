@@ -2,7 +2,10 @@
 
 `power` is wished. `boot_token` makes a reboot a wish too: when it differs from the one the running domain was started
 with, the domain is stopped (gracefully for up to `stop_timeout`, then by force) and started anew. A guest's own shutdown
-does not make the agent start it again: only a PUT acts.
+does not make the agent start it again: only a PUT acts. `unchanged` neither starts nor stops, and defines nothing new.
+
+`disks` are matched live: a domain that runs and is not restarted gets those it lacks (by `volume_uuid`) and loses those
+that are not in the list; the answer comes when the guest has let go of them, or `in_use` when it does not.
 """
 
 from enum import StrEnum
@@ -51,7 +54,7 @@ class VmSpec(Specified):
     nics: list[NicSpec]
     isos: list[IsoSpec] = []
     boot_order: list[Literal["HardDisk", "CdRom", "Network"]] = ["HardDisk"]
-    power: Literal["running", "stopped"]
+    power: Literal["running", "stopped", "unchanged"]
     boot_token: str = ""
     stop_timeout: int = 60  # 0: pull the plug
     cpu_mode: Literal["none", "host-model", "host-passthrough"] = "none"

@@ -7,6 +7,7 @@ rests on another file, or keeps its data elsewhere, is refused: it could show a 
 import asyncio
 import contextlib
 import errno
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -58,6 +59,17 @@ class LocalDisks:
         with _errors(path):
             await self._qemu_img(None, "resize", "-q", "-f", "qcow2", path, str(size))
 
+    async def used(self, path: str) -> int:
+        with _errors(path):
+            # a running QEMU may have it open: we only read
+            listing = await self._qemu_img(None, "map", "-U", "--output=json", "-f", "qcow2", path)
+        own = [part for part in json.loads(listing) if part["depth"] == 0 and part["present"]]
+        return max((part["start"] + part["length"] for part in own), default=0)
+
+    async def cut(self, path: str, size: int) -> None:
+        with _errors(path):
+            await self._qemu_img(None, "resize", "-q", "--shrink", "-f", "qcow2", path, str(size))
+
     async def remove(self, path: str, below: str) -> None:
         def remove() -> None:
             with contextlib.suppress(FileNotFoundError):
@@ -93,26 +105,26 @@ class LocalDisks:
                 raise
             await asyncio.to_thread(_publish, part, path)
 
-    async def _qemu_img(self, made: str | None, *arguments: str) -> None:
-        """Run qemu-img; after a failure `made` is gone. `--` is not needed: all paths are absolute."""
+    async def _qemu_img(self, made: str | None, *arguments: str) -> bytes:
+        """What qemu-img says; after a failure `made` is gone. `--` is not needed: all paths are absolute."""
         process = await asyncio.create_subprocess_exec(
             QEMU_IMG,
             *arguments,
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, "LC_ALL": "C"},
         )
         try:
             async with asyncio.timeout(LIMIT):
-                _, complaint = await process.communicate()
+                said, complaint = await process.communicate()
         except BaseException:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
             raise
         if process.returncode == 0:
-            return
+            return said
         if made is not None:
             await asyncio.to_thread(Path(made).unlink, missing_ok=True)
         text = complaint.decode(errors="replace").strip()

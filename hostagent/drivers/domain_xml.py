@@ -5,11 +5,12 @@ live), one `<boot order>` per device, SMBIOS that makes cloud-init's ds-identify
 Source: https://libvirt.org/formatdomain.html
 """
 
+from dataclasses import dataclass
 from typing import Literal
 from xml.etree import ElementTree as ET
 
 from hostagent.contract import ConsoleAddress
-from hostagent.ports.hypervisor import Domain
+from hostagent.ports.hypervisor import Domain, DomainDisk
 
 NAMESPACE = "urn:steppe:vm"
 _VM = f"{{{NAMESPACE}}}vm"
@@ -50,6 +51,9 @@ def build(
     devices = ET.SubElement(root, "devices")
     ET.SubElement(devices, "controller", type="scsi", index="0", model="virtio-scsi")
     ET.SubElement(devices, "controller", type="virtio-serial", index="0")
+    # 24 data volumes and several NICs are more than one bus has slots; the last slot leaves all others where they were.
+    bridge = ET.SubElement(devices, "controller", type="pci", index="1", model="pci-bridge")
+    ET.SubElement(bridge, "address", type="pci", domain="0x0000", bus="0x00", slot="0x1f", function="0x0")
     order = _BootOrder(domain)
     _disks(devices, domain, order, cache)
     _nics(devices, domain, order)
@@ -79,14 +83,12 @@ class _BootOrder:
 
 
 def _disks(devices: ET.Element, domain: Domain, order: _BootOrder, cache: str) -> None:
-    used = dict.fromkeys(_PREFIX.values(), 0)
     for disk in domain.disks:
-        element = ET.SubElement(devices, "disk", type="file", device="disk")
-        ET.SubElement(element, "driver", name="qemu", type="qcow2", cache=cache, discard="unmap")
-        ET.SubElement(element, "source", file=disk.path)
-        ET.SubElement(element, "target", dev=_device(used, _PREFIX[disk.bus]), bus=disk.bus)
-        _text(element, "serial", disk.serial)
+        element = _disk(disk, cache)
         order.number(element, "HardDisk")
+        devices.append(element)
+    taken = [disk.device_id + 1 for disk in domain.disks if disk.bus == "scsi"]
+    used = {"sd": max(taken, default=0)}
     for path in domain.cds or (None,):
         element = ET.SubElement(devices, "disk", type="file", device="cdrom")
         ET.SubElement(element, "driver", name="qemu", type="raw")
@@ -95,6 +97,42 @@ def _disks(devices: ET.Element, domain: Domain, order: _BootOrder, cache: str) -
         ET.SubElement(element, "target", dev=_device(used, "sd"), bus="scsi")
         ET.SubElement(element, "readonly")
         order.number(element, "CdRom")
+
+
+def _disk(disk: DomainDisk, cache: str) -> ET.Element:
+    """Its name follows from its number, so that a disk plugged in later meets no other."""
+    element = ET.Element("disk", type="file", device="disk")
+    ET.SubElement(element, "driver", name="qemu", type="qcow2", cache=cache, discard="unmap")
+    ET.SubElement(element, "source", file=disk.path)
+    prefix = _PREFIX[disk.bus]
+    ET.SubElement(element, "target", dev=_device({prefix: disk.device_id}, prefix), bus=disk.bus)
+    _text(element, "serial", disk.serial)
+    return element
+
+
+def disk_xml(disk: DomainDisk, cache: str = "none") -> str:
+    """One disk, to be plugged into a running domain; it takes part in no boot order."""
+    return ET.tostring(_disk(disk, cache), encoding="unicode")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveDisk:
+    """A disk of a running domain; `target` is libvirt's name for it."""
+
+    path: str
+    target: str
+    xml: str
+
+
+def read_disks(xml: str) -> dict[str, LiveDisk]:
+    """The disks of a domain's XML by their serials; CD drives have none."""
+    found = {}
+    for element in ET.fromstring(xml).findall("devices/disk[@device='disk']"):  # noqa: S314
+        source, target = element.find("source"), element.find("target")
+        if source is not None and target is not None and (serial := element.findtext("serial")):
+            text = ET.tostring(element, encoding="unicode")
+            found[serial] = LiveDisk(source.get("file", ""), target.get("dev", ""), text)
+    return found
 
 
 def _device(used: dict[str, int], prefix: str) -> str:

@@ -70,7 +70,7 @@ class Agent:
         self.host = Host(uuid, self.events.boot_id, ports.machine, ports.hypervisor, ports.network)
         self.storage = Storages(ports.disks, self.generations)
         self.image = Images(ports.disks, ports.downloads, self.storage, self.generations)
-        self.volume = Volumes(ports.disks, self.storage, self.generations)
+        self.volume = Volumes(ports.disks, ports.hypervisor, self.storage, self.generations)
         self.vm = Vms(ports.hypervisor, self.storage, self.generations, self.events)
         self.network = Network(ports.network, self.generations)
 

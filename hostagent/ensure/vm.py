@@ -38,17 +38,26 @@ class Vms:
 
     async def put(self, uuid: str, spec: VmSpec) -> VmStatus:
         domain = self._domain(uuid, spec)
-        self._generations.accept("vm", uuid, spec.generation)
+        if spec.power != "unchanged" or self._generations.get("vm", uuid):
+            self._generations.accept("vm", uuid, spec.generation)
         async with self._locks.hold(uuid):
             self._refuse_overtaken(uuid, spec.generation)
             current = await self._hypervisor.get(uuid)
+            if current is None and spec.power == "unchanged":
+                raise rejected("not_found", f"VM {uuid} is not defined on this host")
             await self._hypervisor.define(domain)
             if current is None:
                 self._generations.note("vm", uuid, state=VmState.stopped)
             is_on = current is not None and current.state not in OFF
+            if spec.power == "unchanged":
+                if is_on:
+                    await self._hypervisor.plug(uuid, domain.disks)
+                return await self.get(uuid)
             if is_on and (spec.power == "stopped" or (current and current.boot_token != spec.boot_token)):
                 await self._stop(uuid, spec)
                 is_on = False
+            if is_on:
+                await self._hypervisor.plug(uuid, domain.disks)
             if spec.power == "stopped":
                 self._generations.note("vm", uuid, state=VmState.stopped)
             elif not is_on:

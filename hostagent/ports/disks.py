@@ -37,6 +37,14 @@ class Disks(Protocol):
 
     async def grow(self, path: str, size: int) -> None: ...
 
+    async def used(self, path: str) -> int:
+        """The end of what was ever written: a disk cut there loses nothing."""
+        ...
+
+    async def cut(self, path: str, size: int) -> None:
+        """Make it smaller; what lies beyond is lost."""
+        ...
+
     async def remove(self, path: str, below: str) -> None:
         """Absent is success; directories that become empty go too, up to but without `below`."""
         ...

@@ -90,7 +90,21 @@ class Hypervisor(Protocol):
         """Store the definition; a running domain takes it at its next start."""
         ...
 
+    async def plug(self, uuid: str, disks: Sequence[DomainDisk]) -> None:
+        """A running domain has these disks, told apart by their serials: missing ones are plugged in, others out.
+
+        Raises: in_use when the guest does not let go of one."""
+        ...
+
+    async def resize(self, uuid: str, path: str, size: int) -> bool:
+        """The size of a disk that a running domain has open; False when the domain is off or has no such disk."""
+        ...
+
     async def start(self, uuid: str) -> None: ...
+
+    async def suspend(self, uuid: str) -> None:
+        """The guest stands still and all it has written is in its files."""
+        ...
 
     async def resume(self, uuid: str) -> None: ...
 

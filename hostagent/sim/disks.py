@@ -36,6 +36,12 @@ class SimDisks:
         known = self.files[path]
         self.files[path] = DiskInfo(size, known.actual_size, known.backing)
 
+    async def used(self, path: str) -> int:
+        return 0
+
+    async def cut(self, path: str, size: int) -> None:
+        await self.grow(path, size)
+
     async def remove(self, path: str, below: str) -> None:
         self.drop(path)
 

@@ -59,7 +59,7 @@ class SimHost(Faults):
         self.name = name
         self.disks = SimDisks(storage_bytes)
         self.network = SimNetwork(interfaces, vlan)
-        self.hypervisor = SimHypervisor(self.disks.files.__contains__, self.network.has_bridge)
+        self.hypervisor = SimHypervisor(self.disks, self.network.has_bridge)
         self.records = MemoryRecords()
         self._machine = SimMachine(name, cpu_num, memory_bytes)
 
@@ -97,6 +97,7 @@ class SimHost(Faults):
                     "cpu_num": domain.defined.cpu_num,
                     "memory_bytes": domain.defined.memory_bytes,
                     "disks": [disk.path for disk in domain.defined.disks],
+                    "plugged": [disk.path for disk in domain.running.disks] if domain.running else [],
                     "cds": list(domain.defined.cds),
                     "nics": [nic.model_dump() for nic in domain.defined.nics],
                     "boot_order": list(domain.defined.boot_order),

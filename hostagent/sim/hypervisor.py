@@ -1,12 +1,13 @@
 """Domains in memory. A start needs what QEMU would need: its disks, its ISO, its bridges."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from hostagent.contract import ConsoleAddress
-from hostagent.contract.error import broken
+from hostagent.contract.error import broken, rejected
 from hostagent.contract.vm import VmState
-from hostagent.ports.hypervisor import Domain, DomainStatus, HypervisorFacts, Watcher
+from hostagent.ports.hypervisor import Domain, DomainDisk, DomainStatus, HypervisorFacts, Watcher
+from hostagent.sim.disks import SimDisks
 
 OFF = (VmState.stopped, VmState.crashed)
 
@@ -19,12 +20,14 @@ class SimDomain:
 
 
 class SimHypervisor:
-    """`deaf` holds VMs whose guests ignore the power button."""
+    """`deaf` holds VMs whose guests ignore the power button, `clinging` those that let go of no disk."""
 
-    def __init__(self, path_exists: Callable[[str], bool], bridge_exists: Callable[[str], bool]) -> None:
+    def __init__(self, disks: SimDisks, bridge_exists: Callable[[str], bool]) -> None:
         self.domains: dict[str, SimDomain] = {}
         self.deaf: set[str] = set()
-        self._path_exists = path_exists
+        self.clinging: set[str] = set()
+        self._path_exists = disks.files.__contains__
+        self._resize = disks.grow
         self._bridge_exists = bridge_exists
         self._watcher: Watcher | None = None
 
@@ -69,6 +72,29 @@ class SimHypervisor:
                 raise broken("libvirt", f"cannot get interface MTU on '{nic.bridge}': No such device")
         domain.running = wanted
         self.happen(uuid, VmState.running, "booted")
+
+    async def plug(self, uuid: str, disks: Sequence[DomainDisk]) -> None:
+        domain = self._domain(uuid)
+        if domain.running is None:
+            return
+        known = {disk.serial: disk for disk in domain.running.disks}
+        wanted = {disk.serial for disk in disks}
+        if uuid in self.clinging and set(known) - wanted:
+            raise rejected("in_use", "the guest does not let go of the disk")
+        for disk in disks:
+            if disk.serial not in known and not self._path_exists(disk.path):
+                raise broken("libvirt", f"Could not open '{disk.path}': No such file or directory")
+        domain.running = replace(domain.running, disks=tuple(known.get(disk.serial, disk) for disk in disks))
+
+    async def resize(self, uuid: str, path: str, size: int) -> bool:
+        domain = self.domains.get(uuid)
+        if domain is None or domain.running is None or path not in {disk.path for disk in domain.running.disks}:
+            return False
+        await self._resize(path, size)
+        return True
+
+    async def suspend(self, uuid: str) -> None:
+        self.happen(uuid, VmState.paused, "suspended")
 
     async def resume(self, uuid: str) -> None:
         self.happen(uuid, VmState.running, "resumed")

@@ -28,7 +28,7 @@ U = "0123456789abcdef" * 2  # a chosen uuid
 VOLATILE = frozenset(
     {"generation", "network_generation", "last", "destroyed_at", "facts", "agent_boot_id", "status_date"}
     | {"BackupStorageVO.available_capacity", "BackupStorageVO.total_capacity", "available_physical_capacity"}
-    | {"ImageVO.url"}
+    | {"ImageVO.url", "last_attach_date", "last_detach_date"}
 )
 
 
@@ -105,6 +105,8 @@ async def _furnish(made: Cloud) -> dict[str, str]:
     for name in ("image2", "trashed"):
         await make(name, "AddImage", backupStorageUuids=[names["store"]], **source)
     await call("DeleteImage", uuid=names["trashed"])
+    await make("data template", "AddImage", backupStorageUuids=[names["store"]], mediaType=_DATA, **source)
+    await _furnish_volumes(made, names)
     tag = await call("CreateUserTag", resourceType="ZoneVO", resourceUuid=made.zone, tag="mine")
     names["user tag"] = tag["uuid"]
     await make("tenant", "CreateAccount", password="0" * 128)
@@ -119,10 +121,27 @@ async def _furnish(made: Cloud) -> dict[str, str]:
     return names
 
 
+async def _furnish_volumes(made: Cloud, names: dict[str, str]) -> None:
+    here = {"primaryStorageUuid": made.storage, "hostUuid": names["full"]}
+    for name in ("unplaced", "lying", "plugged", "unplugged", "deleted"):
+        place = {} if name in ("unplaced",) else here
+        volume = await made.call("CreateDataVolume", name=name, diskSize=1 << 30, **place)
+        names[name] = volume["uuid"]
+    await made.call("AttachDataVolumeToVm", volumeUuid=names["plugged"], vmInstanceUuid=names["running"])
+    await made.call("AttachDataVolumeToVm", volumeUuid=names["unplugged"], vmInstanceUuid=names["stopped"])
+    await made.call("DeleteDataVolume", uuid=names["deleted"])
+    names["running root"] = (await made.get("VmInstanceVO", names["running"]))["root_volume_uuid"]
+    names["stopped root"] = (await made.get("VmInstanceVO", names["stopped"]))["root_volume_uuid"]
+
+
+_DATA = "DataVolumeTemplate"
+
+
 def _is(name: str, value: str) -> dict[str, str]:
     return {"name": name, "op": "=", "value": value}
 
 
+_PLACE = {"primaryStorageUuid": "<storage>", "hostUuid": "<empty>", "resourceUuid": U}
 _VM = {"instanceOfferingUuid": "<offering>", "imageUuid": "<image>", "l3NetworkUuids": ["<l3>"], "resourceUuid": U}
 # (workflow, its arguments): "<name>" is what `_furnish` called so.
 TABLE: list[tuple[str, dict[str, Any]]] = [
@@ -142,6 +161,27 @@ TABLE: list[tuple[str, dict[str, Any]]] = [
     ("RecoverVmInstance", {"uuid": "<destroyed>"}),
     ("ExpungeVmInstance", {"uuid": "<destroyed>"}),
     ("UpdateVmInstance", {"uuid": "<running>", "name": "renamed"}),
+    ("CreateVmInstance", {"name": "sizes", **_VM, "rootDiskSize": 2 << 30, "dataDiskSizes": [1 << 30]}),
+    ("CreateDataVolume", {"name": "without a place", "diskOfferingUuid": "<disk>"}),
+    ("CreateDataVolume", {"name": "placed", "diskSize": 1 << 30, **_PLACE, "userTags": ["mine"]}),
+    ("CreateDataVolumeFromVolumeTemplate", {"name": "v", "imageUuid": "<data template>", **_PLACE}),
+    ("UpdateVolume", {"uuid": "<lying>", "name": "renamed"}),
+    ("ChangeVolumeState", {"uuid": "<lying>", "stateEvent": "disable"}),
+    ("AttachDataVolumeToVm", {"volumeUuid": "<lying>", "vmInstanceUuid": "<running>"}),
+    ("AttachDataVolumeToVm", {"volumeUuid": "<unplaced>", "vmInstanceUuid": "<running>"}),
+    ("AttachDataVolumeToVm", {"volumeUuid": "<unplaced>", "vmInstanceUuid": "<stopped>"}),
+    ("AttachDataVolumeToVm", {"volumeUuid": "<lying>", "vmInstanceUuid": "<stopped>"}),
+    ("DetachDataVolumeFromVm", {"uuid": "<plugged>"}),
+    ("DetachDataVolumeFromVm", {"uuid": "<unplugged>"}),
+    ("DeleteDataVolume", {"uuid": "<plugged>"}),
+    ("DeleteDataVolume", {"uuid": "<unplaced>"}),
+    ("DeleteDataVolume", {"uuid": "<lying>"}),
+    ("RecoverDataVolume", {"uuid": "<deleted>"}),
+    ("ExpungeDataVolume", {"uuid": "<deleted>"}),
+    ("ResizeRootVolume", {"uuid": "<running root>", "size": 4 << 30}),
+    ("ResizeRootVolume", {"uuid": "<stopped root>", "size": 4 << 30}),
+    ("ResizeDataVolume", {"uuid": "<plugged>", "size": 4 << 30}),
+    ("ResizeDataVolume", {"uuid": "<unplaced>", "size": 4 << 30}),
     ("CreateL2NoVlanNetwork", {"name": "n", "zoneUuid": "<zone>", "physicalInterface": "eth3"}),
     ("CreateL2VlanNetwork", {"name": "n", "zoneUuid": "<zone>", "physicalInterface": "eth3", "vlan": 9}),
     ("UpdateL2Network", {"uuid": "<l2>", "name": "renamed"}),
@@ -249,7 +289,7 @@ def _case(api: str, parameters: dict[str, Any], account: str = "") -> harness.Ca
         places = {"file": f"file://{scene.world.settings.state_dir}/import/disk.raw"}
         return dict(_filled(parameters, _master[0].names | places))
 
-    label = str(parameters.get("name") or parameters.get("uuid") or "")
+    label = str(parameters.get("name") or parameters.get("uuid") or " ".join(map(str, parameters.values())))
     owner = f"of {account}" if account else ""
     return harness.Case(
         api, arguments, f"{label} {owner}".strip(), lambda: _master[0].names[account] if account else None

@@ -5,7 +5,15 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from hostagent.contract import NicSpec
-from hostagent.drivers.domain_xml import build, choose_cpu, read_capabilities, read_live, read_metadata
+from hostagent.drivers.domain_xml import (
+    build,
+    choose_cpu,
+    disk_xml,
+    read_capabilities,
+    read_disks,
+    read_live,
+    read_metadata,
+)
 from hostagent.ports.hypervisor import Domain, DomainDisk
 
 UUID = "a" * 32
@@ -46,9 +54,9 @@ def boot_orders(root: ET.Element) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("order", "numbers"),
     [
-        (("HardDisk",), {"vda": 1, "sda": 2}),
-        (("CdRom", "HardDisk"), {"sdb": 1, "vda": 2, "sda": 3}),
-        (("Network", "HardDisk", "CdRom"), {"tap1": 1, "vda": 2, "sda": 3, "sdb": 4}),
+        (("HardDisk",), {"vda": 1, "sdb": 2}),
+        (("CdRom", "HardDisk"), {"sdc": 1, "vda": 2, "sdb": 3}),
+        (("Network", "HardDisk", "CdRom"), {"tap1": 1, "vda": 2, "sdb": 3, "sdc": 4}),
         ((), {}),
     ],
 )
@@ -85,6 +93,18 @@ def test_many_disks_have_distinct_names() -> None:
     disks = tuple(DomainDisk(f"/ps/{number}", "", number, "virtio") for number in range(30))
     names = [target.get("dev") for target in xml(disks=disks).findall("devices/disk/target")]
     assert names[:2] + names[25:28] == ["vda", "vdb", "vdz", "vdaa", "vdab"]
+
+
+def test_a_disk_to_plug_in_is_named_as_in_the_definition() -> None:
+    disks = (DomainDisk("/ps/root", "root", 0, "virtio"), DomainDisk("/ps/<&>", "data", 7, "virtio"))
+    defined = read_disks(build(domain(disks=disks), domain_type="qemu", cpu=None, serial_log="/log/a"))
+    assert {serial: (disk.path, disk.target) for serial, disk in defined.items()} == {
+        "root": ("/ps/root", "vda"),
+        "data": ("/ps/<&>", "vdh"),
+    }
+    plugged = read_disks(f"<domain><devices>{disk_xml(disks[1])}</devices></domain>")["data"]
+    assert (plugged.path, plugged.target) == ("/ps/<&>", "vdh")
+    assert "boot" not in plugged.xml
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ from hostagent.ensure.generations import Generations
 from hostagent.ensure.image import Images, image_path
 from hostagent.ensure.storage import Storages
 from hostagent.ensure.volume import Volumes
+from hostagent.sim.disks import SimDisks
+from hostagent.sim.hypervisor import SimHypervisor
 from tests.hostagent import specs
 from tests.hostagent.specs import IMAGE, STORAGE, VOLUME
 
@@ -70,7 +72,7 @@ class Stores:
         generations = Generations(FileRecords(directory / "records"), KINDS)
         self.storage = Storages(disks, generations)
         self.image = Images(disks, HttpDownloads(context), self.storage, generations)
-        self.volume = Volumes(disks, self.storage, generations)
+        self.volume = Volumes(disks, SimHypervisor(SimDisks(0), lambda _bridge: True), self.storage, generations)
         self.path = directory / "ps"
 
     async def open(self) -> "Stores":

@@ -38,6 +38,33 @@ case "$(cat /proc/cmdline)" in
   ;;
 esac
 
+# Tells of every disk that comes, goes or grows; one that begins with `#!` is a script, and run.
+watch_disks() {
+  before= known=
+  while true; do
+    now= present=
+    for disk in /sys/block/vd*; do
+      [ -e "$disk" ] || continue
+      name=${disk##*/}
+      serial=$(cat "$disk/serial" 2>/dev/null)
+      now="$now $name:$serial:$(($(cat "$disk/size") * 512))"
+      present="$present $name:$serial"
+    done
+    [ "$now" = "$before" ] || echo "DISKS$now"
+    for disk in $present; do
+      case "$known " in *" $disk "*) continue ;; esac
+      if [ "$(head -c2 "/dev/${disk%%:*}")" = '#!' ]; then
+        head -c4096 "/dev/${disk%%:*}" | tr -d '\000' >/run/script
+        chmod +x /run/script
+        /run/script 2>&1 | sed 's/^/SCRIPT: /'
+      fi
+    done
+    before=$now known=$present
+    usleep 300000
+  done
+}
+watch_disks &
+
 # The power button: the way a host asks a guest to stop.
 mkdir -p /etc/acpi/PWRF
 printf '#!/bin/sh\necho "POWER BUTTON" >/dev/console\nsync\numount /data\npoweroff -f\n' >/etc/acpi/PWRF/00000080
