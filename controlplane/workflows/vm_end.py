@@ -15,7 +15,7 @@ from controlplane.rules.vm_state import DESTROYED, DESTROYING, STOPPED, must_all
 from controlplane.store import rows
 from controlplane.store.database import Tx
 from controlplane.store.tables import now
-from controlplane.workflows import inventories, tag
+from controlplane.workflows import global_config, inventories, tag
 from controlplane.workflows.ip_range import return_ip
 from controlplane.workflows.vm import failing, halt, queue
 from controlplane.workflows.vm_allocation import remove_nics
@@ -68,10 +68,10 @@ def _finish(tx: Tx, uuid: str) -> list[str]:
     for volume in rows.find(tx, "VolumeVO", vm_instance_uuid=uuid):
         if volume["type"] == "Root":
             rows.update(tx, "VolumeVO", volume["uuid"], status="Deleted")
-        elif _config(tx, "dataVolume.deleteOnVmDestroy", "false") != "true":
+        elif not global_config.truth(tx, "vm", "dataVolume.deleteOnVmDestroy"):
             rows.update(tx, "VolumeVO", volume["uuid"], vm_instance_uuid=None, device_id=None)
     rows.update(tx, "VmInstanceVO", uuid, state=DESTROYED, destroyed_at=now())
-    return remove_vm(tx, uuid) if _config(tx, "deletionPolicy", "Delay") == "Direct" else []
+    return remove_vm(tx, uuid) if global_config.value(tx, "vm", "deletionPolicy") == "Direct" else []
 
 
 @workflow(RecoverVmInstance, queue=queue)
@@ -134,8 +134,3 @@ async def collect(world: World, volumes: list[str]) -> None:
             await world.db.write(partial(rows.delete, resource_type="VolumeGarbageVO", uuid=row["uuid"]))
     if silent:
         raise silent
-
-
-def _config(tx: Tx, name: str, default: str) -> str:
-    row = rows.find_one(tx, "GlobalConfigVO", category="vm", name=name)
-    return str(row["value"]) if row and row["value"] else default
