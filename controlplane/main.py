@@ -51,7 +51,7 @@ from controlplane.services.account import ensure_admin
 from controlplane.store import schema
 from controlplane.store.database import Database
 from controlplane.store.journal import StoreJournal
-from controlplane.workflows import network_service
+from controlplane.workflows import global_config, network_service
 from controlplane.workflows.host_connection import address_of
 from controlplane.workflows.network_sync import NetworkSync
 from controlplane.workflows.registration import engine_registry
@@ -137,7 +137,7 @@ async def node(
         await engine.start()
         tasks = [
             asyncio.create_task(HostReconciler(world).run(), name="hosts"),
-            asyncio.create_task(Expunger(world).run(), name="expunge"),
+            asyncio.create_task(Expunger(world, engine).run(), name="expunge"),
             asyncio.create_task(WebHooks(world).run(), name="web hooks"),
             asyncio.create_task(AuditPruner(world).run(), name="audit"),
         ]
@@ -165,6 +165,7 @@ async def _first_start(db: Database, state_dir: Path, password_file: Path | None
     for name in ("images", "import"):
         (state_dir / name).mkdir(exist_ok=True, mode=0o700)
     await db.write(lambda tx: network_service.seed(tx, uuid4().hex))
+    await db.write(global_config.seed)
     made = state_dir / "admin-password"
     if password_file is None and not made.exists():
         descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -3,6 +3,7 @@
 from controlplane.contract import (
     account,
     cluster,
+    global_config,
     host,
     image,
     ip_range,
@@ -20,6 +21,7 @@ from controlplane.contract import (
 __all__ = [
     "account",
     "cluster",
+    "global_config",
     "host",
     "image",
     "ip_range",

@@ -1,14 +1,14 @@
-"""Keeps the audit record within its bounds: `audit/retention.days` (90) and `audit/retention.records` (1,000,000)."""
+"""Keeps the audit record within its bounds, which the global configuration has (category `audit`)."""
 
 import asyncio
 import logging
 
-from controlplane.store import audit, rows
+from controlplane.store import audit
 from controlplane.store.database import Tx
+from controlplane.workflows import global_config
 from controlplane.workflows.world import World
 
 log = logging.getLogger("steppe.audit")
-DAYS, RECORDS = 90, 1_000_000
 
 
 class AuditPruner:
@@ -30,6 +30,5 @@ class AuditPruner:
 
 
 def _prune(tx: Tx) -> int:
-    config = {row["name"]: row["value"] for row in rows.find(tx, "GlobalConfigVO", category="audit")}
-    days, records = config.get("retention.days") or DAYS, config.get("retention.records") or RECORDS
-    return audit.prune(tx, float(days), int(records))
+    days, records = (global_config.whole(tx, "audit", f"retention.{of}") for of in ("days", "records"))
+    return audit.prune(tx, days, records)

@@ -1,6 +1,8 @@
-"""Expunges destroyed VMs and deleted data volumes when their time has come, and deletes files that a host still has.
+"""Expunges destroyed VMs, deleted data volumes and deleted images when their time has come, and deletes the files of expunged
+volumes that a host still has.
 
-Policy `Never` keeps what was deleted. Times are those of the global configuration, in seconds, read anew each round.
+Policy `Never` keeps them. Policies and times are those of the global configuration, read anew each round. An image is
+expunged by the operation that its API runs too, so its files go even when this node ends meanwhile.
 """
 
 import asyncio
@@ -8,23 +10,26 @@ import logging
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
+from uuid import NAMESPACE_OID, uuid5
 
 from controlplane.contract.error import Temporary
+from controlplane.operations.engine import Engine
 from controlplane.rules.vm_state import DESTROYED
 from controlplane.store import rows
 from controlplane.store.database import Tx
 from controlplane.store.tables import now
-from controlplane.workflows.vm_end import collect, policy, remove_vm
+from controlplane.workflows import global_config
+from controlplane.workflows.vm_end import collect, remove_vm
 from controlplane.workflows.volume_rows import DELETED, discard
 from controlplane.workflows.world import World
 
 log = logging.getLogger("steppe.expunge")
-_PERIOD, _INTERVAL = 86_400, 3_600  # seconds
 
 
 class Expunger:
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, engine: Engine[World]) -> None:
         self._world = world
+        self._engine = engine
 
     async def run(self) -> None:
         while True:
@@ -37,32 +42,26 @@ class Expunger:
 
     async def once(self) -> int:
         """One round; returns the seconds until the next."""
-        vms, volumes, interval = await self._world.db.read(_due)
-        for uuid in vms:
-            await self._world.db.write(partial(_expunge, uuid=uuid))
-        for uuid in volumes:
-            await self._world.db.write(partial(_expunge_volume, uuid=uuid))
-        garbage = await self._world.db.read(lambda tx: [row["uuid"] for row in rows.find(tx, "VolumeGarbageVO")])
+        db = self._world.db
+        for uuid in await db.read(lambda tx: _due(tx, "vm", "VmInstanceVO", {"state": DESTROYED}, "destroyed_at")):
+            await db.write(partial(_expunge, uuid=uuid))
+        volumes = {"status": DELETED, "type": "Data"}
+        for uuid in await db.read(lambda tx: _due(tx, "volume", "VolumeVO", volumes, "destroyed_at")):
+            await db.write(partial(_expunge_volume, uuid=uuid))
+        for uuid in await db.read(lambda tx: _due(tx, "image", "ImageVO", {"status": "Deleted"}, "deleted_at")):
+            operation = uuid5(NAMESPACE_OID, f"expunge {uuid}").hex  # one for all nodes
+            await self._engine.submit("ExpungeImage", {"imageUuid": uuid}, uuid=operation, queue=f"image:{uuid}")
+        garbage = await db.read(lambda tx: [row["uuid"] for row in rows.find(tx, "VolumeGarbageVO")])
         with suppress(Temporary):
             await collect(self._world, garbage)
-        return interval
+        return await db.read(lambda tx: global_config.whole(tx, "vm", "expungeInterval"))
 
 
-def _due(tx: Tx) -> tuple[list[str], list[str], int]:
-    destroyed = rows.find(tx, "VmInstanceVO", state=DESTROYED)
-    deleted = rows.find(tx, "VolumeVO", status=DELETED, type="Data")
-    vms, interval = _old(tx, "vm", destroyed)
-    volumes, other = _old(tx, "volume", deleted)
-    return vms, volumes, min(interval, other)
-
-
-def _old(tx: Tx, category: str, found: list[rows.Row]) -> tuple[list[str], int]:
-    config = {row["name"]: row["value"] for row in rows.find(tx, "GlobalConfigVO", category=category)}
-    interval = int(config.get("expungeInterval") or _INTERVAL)
-    if policy(tx, category) == "Never":
-        return [], interval
-    latest = now() - timedelta(seconds=int(config.get("expungePeriod") or _PERIOD))
-    return [row["uuid"] for row in found if row["destroyed_at"] and row["destroyed_at"] <= latest], interval
+def _due(tx: Tx, category: str, table: str, gone: dict[str, str], since: str) -> list[str]:
+    if global_config.value(tx, category, "deletionPolicy") == "Never":
+        return []
+    latest = now() - timedelta(seconds=global_config.whole(tx, category, "expungePeriod"))
+    return [row["uuid"] for row in rows.find(tx, table, **gone) if row[since] and row[since] <= latest]
 
 
 def _expunge(tx: Tx, uuid: str) -> None:

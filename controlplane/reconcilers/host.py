@@ -1,7 +1,7 @@
 """Keeps what the database says about hosts true: who is connected, which VMs run. Takes no input; a timer wakes it.
 
-Each host is watched by one long poll of its events, which is the heart-beat too. A host that is silent for `GRACE`
-seconds is Disconnected and its VMs are Unknown; when it answers again it is brought to what it should be (`connect`) and
+Each host is watched by one long poll of its events (`host/ping.interval`), which is the heart-beat too. A host that is
+silent for `host/ping.grace` seconds is Disconnected and its VMs are Unknown; when it answers again it is brought to what it should be (`connect`) and
 its whole inventory is compared. An event only says where to look: the host is asked for the VM's state of now.
 """
 
@@ -12,23 +12,21 @@ import time
 from controlplane.contract.error import ApiError, Temporary
 from controlplane.store import rows
 from controlplane.store.database import Closed, Tx
+from controlplane.workflows import global_config
 from controlplane.workflows.host_connection import connect, set_status
 from controlplane.workflows.power_state import inventory, lose_contact, observe
 from controlplane.workflows.world import World
 
-GRACE = 10.0  # seconds without an answer until a host counts as lost
 _LOOK = 1.0  # seconds between two looks at the list of hosts
-_POLL = 10  # seconds of one long poll: half of the time in which a frozen host is noticed
 _POLL_BUSY = 1  # the same while an operation works on a VM of which the host has told something
-_INVENTORY = 300.0  # seconds between two inventories of a healthy host
 log = logging.getLogger("steppe.hosts")
 
 
 class HostReconciler:
-    def __init__(self, world: World, look: float = _LOOK, grace: float = GRACE) -> None:
+    def __init__(self, world: World, look: float = _LOOK, grace: float | None = None) -> None:
         self._world = world
         self._look = look
-        self._grace = grace
+        self._grace = grace  # None: the global configuration's
         self._watches: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -66,7 +64,7 @@ class HostReconciler:
                 await self._listen(uuid)
             except (Temporary, ApiError) as error:
                 refused = isinstance(error, ApiError)
-                if refused or time.monotonic() - heard > self._grace:
+                if refused or time.monotonic() - heard > (self._grace or await self._config("ping.grace")):
                     await self._world.db.write(lambda tx, why=str(error): lose(tx, uuid, why))  # type: ignore[misc]
             except Again:
                 heard, pause = time.monotonic(), 0.0
@@ -85,13 +83,16 @@ class HostReconciler:
         await connect(self._world, uuid)
         busy = await inventory(self._world, uuid)
         compared = time.monotonic()
-        while time.monotonic() - compared < _INVENTORY and await self._is_connected(uuid):
-            page = await client.events(last, _POLL_BUSY if busy else _POLL)
+        while time.monotonic() - compared < await self._config("inventory.interval") and await self._is_connected(uuid):
+            page = await client.events(last, _POLL_BUSY if busy else await self._config("ping.interval"))
             if page.agent_boot_id != boot:
                 break
             last = page.last_sequence
             busy = await observe(self._world, uuid, page.events, busy)
         raise Again
+
+    async def _config(self, name: str) -> int:
+        return await self._world.db.read(lambda tx: global_config.whole(tx, "host", name))
 
     async def _is_connected(self, uuid: str) -> bool:
         """False when somebody else says otherwise, for example a reconnect that failed."""

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-RESERVED_MEMORY = 512 * 1024**2  # bytes kept for the host itself
 _MIB = 1024**2
 
 
@@ -16,6 +15,7 @@ class Need:
     disk: int
     l2_networks: frozenset[str]
     storage_uuid: str | None = None  # this primary storage and no other
+    reserved_memory: int = 0  # bytes of each host kept for the host itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ def refusal(host: Candidate, need: Need, reachable: frozenset[str]) -> str | Non
         return "its primary storage is disabled or not connected"
     if host.available_cpu < need.cpu:
         return f"{need.cpu} CPUs are needed, {max(host.available_cpu, 0)} are free"
-    if host.available_memory - RESERVED_MEMORY < need.memory:
-        free = max(host.available_memory - RESERVED_MEMORY, 0) // _MIB
+    if host.available_memory - need.reserved_memory < need.memory:
+        free = max(host.available_memory - need.reserved_memory, 0) // _MIB
         return f"{need.memory // _MIB} MiB of memory are needed, {free} are free"
     if host.available_disk < need.disk:
         return f"{need.disk // _MIB} MiB of disk are needed, {max(host.available_disk, 0) // _MIB} are free"

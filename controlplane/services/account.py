@@ -2,7 +2,7 @@
 
 A password arrives as a SHA-512 and is kept salted (scrypt, RFC 7914); a session's token is kept as its SHA-256, so the
 database opens no door. Guessing is slowed: after five failures from one address for one account each further try waits
-longer. Sessions do not grow with use; an account has at most 500.
+longer. Sessions do not grow with use; their length and number are those of the global configuration.
 """
 
 import asyncio
@@ -34,10 +34,9 @@ from controlplane.services.throttle import Throttle
 from controlplane.store import audit as record
 from controlplane.store import ownership, rows
 from controlplane.store.database import Tx
-from controlplane.workflows import quota
+from controlplane.workflows import global_config, quota
 from controlplane.workflows.world import World
 
-MAX_SESSIONS = 500  # of one account at a time
 _COST = {"n": 2**14, "r": 8, "p": 1}  # 16 MiB and some 50 ms for each guess
 _hashers = ThreadPoolExecutor(2, "password")  # bounds what a flood of log-ins can take
 _throttle = Throttle()
@@ -113,20 +112,20 @@ async def log_in(world: World, caller: Caller, message: LogInByAccount) -> dict[
 
     def open_session(tx: Tx) -> dict[str, Any]:
         record.complete(tx, entry)
-        return {"inventory": _open(tx, account["uuid"], world.settings.session_timeout)}
+        return {"inventory": _open(tx, account["uuid"])}
 
     return await world.db.write(open_session)
 
 
-def _open(tx: Tx, account_uuid: str, timeout: int) -> dict[str, Any]:
+def _open(tx: Tx, account_uuid: str) -> dict[str, Any]:
     now = datetime.now(UTC)
+    timeout = global_config.whole(tx, "identity", "session.timeout")
+    most = global_config.whole(tx, "identity", "session.maxConcurrent")
     sessions = rows.find(tx, "SessionVO", account_uuid=account_uuid)
     expired = [session["uuid"] for session in sessions if session["expired_date"] <= now]
     rows.delete_where(tx, "SessionVO", uuid=expired)
-    if len(sessions) - len(expired) >= MAX_SESSIONS:
-        raise ApiError(
-            "ID.1003", f"the account has {MAX_SESSIONS} sessions already; log out of some, or let them expire"
-        )
+    if len(sessions) - len(expired) >= most:
+        raise ApiError("ID.1003", f"the account has {most} sessions already; log out of some, or let them expire")
     token = secrets.token_hex(16)
     session = {
         "account_uuid": account_uuid,

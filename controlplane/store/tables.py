@@ -267,7 +267,8 @@ _resource(
     _text("platform", 64),
     _text("format", 64),
     _bool("system"),
-    index=("name", "account_uuid"),
+    _time("deleted_at"),  # since when an expunge is due
+    index=("name", "account_uuid", "deleted_at"),
 )
 
 _refs(

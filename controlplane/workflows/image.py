@@ -21,6 +21,8 @@ from controlplane.contract.image import (
 from controlplane.operations.interface import Operation
 from controlplane.store import rows
 from controlplane.store.database import Tx
+from controlplane.store.tables import now
+from controlplane.workflows import global_config
 from controlplane.workflows.image_source import Copy, await_upload, in_thread, uploaded
 from controlplane.workflows.image_store import directory, inspect, install_path, remove_image
 from controlplane.workflows.world import World, workflow
@@ -143,16 +145,18 @@ def _delete_rows(tx: Tx, uuid: str) -> None:
 
 @workflow(DeleteImage, queue=lambda message: f"image:{message.uuid}")
 async def delete(op: Operation[World], message: DeleteImage) -> dict[str, Any]:
-    def mark(tx: Tx) -> dict[str, Any]:
+    def mark(tx: Tx) -> list[str]:
         image = rows.get(tx, "ImageVO", message.uuid)
         if image is None or image["status"] == "Deleted":
-            return {}
+            return []
         if image["status"] != "Ready":
             raise refused(f"image {message.uuid} is {image['status']}; cancel the job that adds it instead")
         _mark(tx, message.uuid, message.backup_storage_uuids, "Deleted")
-        return {}
+        is_direct = global_config.value(tx, "image", "deletionPolicy") == "Direct"
+        return _remove_rows(tx, message.uuid, message.backup_storage_uuids) if is_direct else []
 
-    return await op.commit("mark", mark)
+    await _remove_files(op, message.uuid, await op.commit("mark", mark))
+    return {}
 
 
 @workflow(RecoverImage, queue=lambda message: f"image:{message.image_uuid}")
@@ -169,31 +173,37 @@ def _mark(tx: Tx, uuid: str, stores: list[str] | None, status: str) -> None:
     where: dict[str, Any] = {"image_uuid": uuid} | ({"backup_storage_uuid": stores} if stores else {})
     rows.update_where(tx, "ImageBackupStorageRefVO", where, status=status)
     ready = rows.exists(tx, "ImageBackupStorageRefVO", image_uuid=uuid, status="Ready")
-    rows.update(tx, "ImageVO", uuid, status="Ready" if ready else "Deleted")
+    rows.update(tx, "ImageVO", uuid, status="Ready" if ready else "Deleted", deleted_at=None if ready else now())
 
 
 @workflow(ExpungeImage, queue=lambda message: f"image:{message.image_uuid}")
 async def expunge(op: Operation[World], message: ExpungeImage) -> dict[str, Any]:
     """Rows first: nobody finds an image whose file is going. Hosts drop their copies unless volumes rest on them."""
-    uuid = message.image_uuid
+    uuid, stores = message.image_uuid, message.backup_storage_uuids
+    urls = await op.commit("remove", lambda tx: _remove_rows(tx, uuid, stores))
+    await _remove_files(op, uuid, urls)
+    return {}
 
-    def remove(tx: Tx) -> list[str]:
-        if rows.get(tx, "ImageVO", uuid) is None:
-            return []
-        stores = check_expunge(tx, uuid, message.backup_storage_uuids)
-        rows.delete_where(tx, "ImageBackupStorageRefVO", image_uuid=uuid, backup_storage_uuid=stores)
-        if not rows.exists(tx, "ImageBackupStorageRefVO", image_uuid=uuid):
-            _delete_rows(tx, uuid)
-        return [store["url"] for store in rows.find(tx, "BackupStorageVO", uuid=stores)]
 
-    def remove_files(urls: list[str]) -> None:
+def _remove_rows(tx: Tx, uuid: str, wanted: list[str] | None) -> list[str]:
+    """Returns the directories of the stores that have a file to remove."""
+    if rows.get(tx, "ImageVO", uuid) is None:
+        return []
+    stores = check_expunge(tx, uuid, wanted)
+    rows.delete_where(tx, "ImageBackupStorageRefVO", image_uuid=uuid, backup_storage_uuid=stores)
+    if not rows.exists(tx, "ImageBackupStorageRefVO", image_uuid=uuid):
+        _delete_rows(tx, uuid)
+    return [store["url"] for store in rows.find(tx, "BackupStorageVO", uuid=stores)]
+
+
+async def _remove_files(op: Operation[World], uuid: str, urls: list[str]) -> None:
+    def remove() -> None:
         for url in urls:
             remove_image(directory(op.world.settings.state_dir, url), uuid)
 
-    if urls := await op.commit("remove", remove):
-        await op.afterwards("remove files", lambda: asyncio.to_thread(remove_files, urls), timeout=600)
+    if urls:
+        await op.afterwards("remove files", lambda: asyncio.to_thread(remove), timeout=600)
         await op.afterwards("remove copies", lambda: _remove_copies(op.world, uuid))
-    return {}
 
 
 def check_expunge(tx: Tx, uuid: str, stores: list[str] | None) -> list[str]:

@@ -15,7 +15,7 @@ from controlplane.rules.vm_state import DESTROYED, DESTROYING, STOPPED, must_all
 from controlplane.store import rows
 from controlplane.store.database import Tx
 from controlplane.store.tables import now
-from controlplane.workflows import inventories, tag
+from controlplane.workflows import global_config, inventories, tag
 from controlplane.workflows.ip_range import return_ip
 from controlplane.workflows.vm import failing, halt, queue
 from controlplane.workflows.vm_allocation import remove_nics
@@ -69,11 +69,11 @@ def _finish(tx: Tx, uuid: str) -> list[str]:
     for volume in rows.find(tx, "VolumeVO", vm_instance_uuid=uuid):
         if volume["type"] == "Root":
             rows.update(tx, "VolumeVO", volume["uuid"], status="Deleted")
-        elif _config(tx, "dataVolume.deleteOnVmDestroy", "false") != "true":
+        elif not global_config.truth(tx, "vm", "dataVolume.deleteOnVmDestroy"):
             detached = {"last_detach_date": now(), "last_vm_instance_uuid": uuid}
             rows.update(tx, "VolumeVO", volume["uuid"], vm_instance_uuid=None, device_id=None, **detached)
     rows.update(tx, "VmInstanceVO", uuid, state=DESTROYED, destroyed_at=now())
-    return remove_vm(tx, uuid) if policy(tx, "vm") == "Direct" else []
+    return remove_vm(tx, uuid) if global_config.value(tx, "vm", "deletionPolicy") == "Direct" else []
 
 
 @workflow(RecoverVmInstance, queue=queue)
@@ -129,14 +129,3 @@ async def collect(world: World, garbage: list[str]) -> None:
             await world.db.write(partial(rows.delete, resource_type="VolumeGarbageVO", uuid=row["uuid"]))
     if silent:
         raise silent
-
-
-def policy(tx: Tx, category: str) -> str:
-    """What a deletion of a VM (`vm`) or data volume (`volume`) does: Delay, Direct or Never."""
-    row = rows.find_one(tx, "GlobalConfigVO", category=category, name="deletionPolicy")
-    return str(row["value"]) if row and row["value"] else "Delay"
-
-
-def _config(tx: Tx, name: str, default: str) -> str:
-    row = rows.find_one(tx, "GlobalConfigVO", category="vm", name=name)
-    return str(row["value"]) if row and row["value"] else default

@@ -7,19 +7,21 @@ host's network snapshot. Its disks keep their room on the host that holds them, 
 from dataclasses import replace
 
 from controlplane.contract.error import ApiError
-from controlplane.rules.placement import RESERVED_MEMORY, Candidate, Need, by_preference, explain
+from controlplane.rules.placement import Candidate, Need, by_preference, explain
 from controlplane.store import allocation, rows
 from controlplane.store.allocation import Scope
 from controlplane.store.database import Tx
+from controlplane.workflows import global_config
 
 
 def choose(tx: Tx, need: Need, scope: Scope) -> Candidate:
     """Take CPU, memory and disk of the best host. Raises HOST_ALLOCATION.1000 that names each host and its reason."""
+    need = replace(need, reserved_memory=global_config.size(tx, "kvm", "reservedMemory"))
     found = [_candidate(row) for row in allocation.hosts_with_storage(tx, scope)]
     reachable = _reachable(tx, {host.cluster_uuid for host in found})
     fit, refused = by_preference(found, need, reachable)
     for host in fit:
-        if not allocation.take_host(tx, host.host_uuid, need.cpu, need.memory, RESERVED_MEMORY):
+        if not allocation.take_host(tx, host.host_uuid, need.cpu, need.memory, need.reserved_memory):
             refused[host.name] = "another VM took its last CPUs or memory"
         elif host.storage_uuid and not allocation.take_disk(tx, host.storage_uuid, host.host_uuid, need.disk):
             allocation.return_host(tx, host.host_uuid, need.cpu, need.memory)

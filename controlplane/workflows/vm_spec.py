@@ -6,6 +6,7 @@ from controlplane.contract.error import ApiError, Temporary, refused
 from controlplane.rules.bridge import bridge_name
 from controlplane.store import rows
 from controlplane.store.database import Tx
+from controlplane.workflows import global_config
 from controlplane.workflows.world import World
 from hostagent.contract import DiskSpec, ImageSpec, IsoSpec, NicSpec, VmSpec, VolumeSpec
 
@@ -24,7 +25,6 @@ def vm_spec(tx: Tx, uuid: str, without: str = "") -> Json:
     l2s = rows.find(tx, "L2NetworkVO", uuid={l3["l2_network_uuid"] for l3 in l3s}) if l3s else []
     bridges = {l2["uuid"]: bridge_name(l2["physical_interface"], l2["vlan"]) for l2 in l2s}
     networks = {l3["uuid"]: (bridges[l3["l2_network_uuid"]], l3["mtu"]) for l3 in l3s}
-    config = {row["name"]: row["value"] for row in rows.find(tx, "GlobalConfigVO", category="kvm")}
     iso = _iso(tx, uuid)
     spec = VmSpec(
         generation=vm["generation"],
@@ -37,8 +37,8 @@ def vm_spec(tx: Tx, uuid: str, without: str = "") -> Json:
         boot_order=_boot_order(vm, iso),
         power="stopped",
         boot_token=vm["boot_token"] or "",
-        cpu_mode=config.get("vm.cpuMode") or "none",
-        console_mode=config.get("vm.consoleMode") or "vnc",
+        cpu_mode=global_config.value(tx, "kvm", "vm.cpuMode"),
+        console_mode=global_config.value(tx, "kvm", "vm.consoleMode"),
     )
     return spec.model_dump(mode="json")
 

@@ -17,10 +17,10 @@ from controlplane.rules import system_tag
 from controlplane.store import rows
 from controlplane.store.database import Tx
 from controlplane.store.tables import now
-from controlplane.workflows import volume_rows
+from controlplane.workflows import global_config, volume_rows
 from controlplane.workflows.inventories import must_get
 from controlplane.workflows.vm import on_host
-from controlplane.workflows.vm_end import collect, policy
+from controlplane.workflows.vm_end import collect
 from controlplane.workflows.vm_spec import delete_volume, make_volume
 from controlplane.workflows.volume_attachment import detach_rows, unplug
 from controlplane.workflows.volume_rows import DELETED, NOT_INSTANTIATED, READY, claim, discard, let_go
@@ -170,7 +170,7 @@ async def delete(op: Operation[World], message: DeleteDataVolume) -> Json:
     def mark(tx: Tx) -> list[str]:
         detach_rows(tx, uuid)
         rows.update(tx, "VolumeVO", uuid, status=DELETED, destroyed_at=now())
-        return discard(tx, uuid) if policy(tx, "volume") == "Direct" else []
+        return discard(tx, uuid) if global_config.value(tx, "volume", "deletionPolicy") == "Direct" else []
 
     begun = await op.tx_step("begin", begin, lambda tx, _: let_go(tx, uuid, _DELETING))
     if begun is None:

@@ -25,7 +25,6 @@ class Settings:
     state_dir: Path
     public_url: str  # where agents and clients reach this control plane, e.g. https://10.0.0.1:8443
     agent_port: int = 7070
-    session_timeout: int = 7200
     file_image_dirs: tuple[Path, ...] = ()  # below these AddImage may read file:// URLs
 
 

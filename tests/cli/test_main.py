@@ -158,3 +158,16 @@ def test_it_starts_fast(tmp_path):
 
     # A ratio, as the machine may be busy: the command costs little more than Python with its libraries.
     assert min(run() for _ in range(3)) < 3 * min(bare() for _ in range(3))
+
+
+def test_the_notes_commands_for_the_global_configuration(logged_in):
+    for name, value in (("vm.cpuMode", "host-model"), ("vm.consoleMode", "spice")):
+        status, answer, _ = logged_in("UpdateGlobalConfig", "category=kvm", f"name={name}", f"value={value}")
+        assert (status, answer["inventory"]["value"], answer["success"]) == (0, value, True)
+        status, answer, _ = logged_in("QueryGlobalConfig", "category=kvm", f"name={name}")
+        assert answer["inventories"] == [logged_in("GetGlobalConfig", "category=kvm", f"name={name}")[1]["inventory"]]
+        assert logged_in("ResetGlobalConfig", "category=kvm", f"name={name}")[0] == 0
+    status, _, err = logged_in("UpdateGlobalConfig", "category=kvm", "name=vm.cpuMode", "value=fast")
+    assert status == 3
+    assert "code: SYS.1007" in err
+    assert "one of none, host-model, host-passthrough" in err

@@ -254,7 +254,7 @@ async def test_deleted_volumes_go_when_their_time_has_come(cloud):
         await cloud.call("DeleteDataVolume", uuid=disk["uuid"])
     when = now() - timedelta(seconds=86_401)
     await cloud.world.db.write(lambda tx: rows.update(tx, "VolumeVO", old["uuid"], destroyed_at=when))
-    await Expunger(cloud.world).once()
+    await Expunger(cloud.world, cloud.engine).once()
     assert [row["uuid"] for row in await cloud.find("VolumeVO")] == [young["uuid"]]
     assert list(cloud.sims[cloud.hosts[0]].snapshot()["volumes"]) == [young["installPath"]]
 

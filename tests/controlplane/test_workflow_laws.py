@@ -16,6 +16,7 @@ import pytest
 
 from controlplane.main import import_all
 from controlplane.store.database import Database
+from controlplane.workflows import global_config
 from controlplane.workflows.registration import engine_registry
 from controlplane.workflows.world import workflows
 from hostagent.sim.host import SimHost
@@ -26,7 +27,7 @@ import_all()
 U = "0123456789abcdef" * 2  # a chosen uuid
 # Counters that only grow, times, and what a host told of itself: no two runs have them in common.
 VOLATILE = frozenset(
-    {"generation", "network_generation", "last", "destroyed_at", "facts", "agent_boot_id", "status_date"}
+    {"generation", "network_generation", "last", "destroyed_at", "deleted_at", "facts", "agent_boot_id", "status_date"}
     | {"BackupStorageVO.available_capacity", "BackupStorageVO.total_capacity", "available_physical_capacity"}
     | {"ImageVO.url", "last_attach_date", "last_detach_date"}
 )
@@ -98,6 +99,8 @@ async def _furnish(made: Cloud) -> dict[str, str]:
     names["served"] = await network(made, "served", "192.168.0.0/24")
     names["range"] = (await call("QueryIpRange", conditions=[_is("l3NetworkUuid", names["served"])]))[0]["uuid"]
     await call("AddDnsToL3Network", l3NetworkUuid=made.l3, dns="10.0.0.1")
+    await made.world.db.write(global_config.seed)
+    await call("UpdateGlobalConfig", category="kvm", name="vm.consoleMode", value="spice")
     await make("store", "AddImageStoreBackupStorage", url="store")
     await make("store2", "AddImageStoreBackupStorage", url="store2")
     await call("AttachBackupStorageToZone", backupStorageUuid=names["store"], zoneUuid=made.zone)
@@ -266,6 +269,8 @@ TABLE: list[tuple[str, dict[str, Any]]] = [
     ("ShareResource", {"resourceUuids": ["<zone>", "<l3>"], "accountUuids": ["<tenant>"], "toPublic": True}),
     ("RevokeResourceSharing", {"resourceUuids": ["<disk2>"], "accountUuids": ["<tenant>"]}),
     ("RevokeResourceSharing", {"resourceUuids": ["<disk2>"], "all": True}),
+    ("UpdateGlobalConfig", {"category": "kvm", "name": "vm.cpuMode", "value": "host-model"}),
+    ("ResetGlobalConfig", {"category": "kvm"}),
 ]
 # The same for an account with quotas; a foreign resource is absent for it.
 OF_TENANT: list[tuple[str, dict[str, Any]]] = [

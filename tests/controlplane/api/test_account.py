@@ -53,10 +53,24 @@ async def test_a_session_expires(api):
     assert await api.world.db.read(lambda tx: rows.count(tx, "SessionVO")) == 1
 
 
-async def test_an_account_has_so_many_sessions_and_no_more(api, monkeypatch):
-    monkeypatch.setattr(account, "MAX_SESSIONS", 2)
+async def configure(api, name, value):
+    body = {"updateGlobalConfig": {"value": value}}
+    status, answer = await api.run("PUT", f"/v1/global-configurations/identity/{name}/actions", body)
+    assert (status, answer["inventory"]["value"]) == (200, value)
+
+
+async def test_an_account_has_so_many_sessions_and_no_more(api):
+    await configure(api, "session.maxConcurrent", "2")
     assert (await api.log_in()).status_code == 200
     assert (await api.log_in()).json()["error"]["code"] == "ID.1003"
+
+
+async def test_a_session_lasts_as_long_as_is_configured(api):
+    await configure(api, "session.timeout", "60")
+    token = (await api.log_in()).json()["inventory"]["uuid"]
+    session = await api.world.db.read(lambda tx: rows.find(tx, "SessionVO", order_by=("create_date",))[-1])
+    assert session["expired_date"] - session["create_date"] < timedelta(seconds=61)
+    assert token
 
 
 async def test_guessing_is_slowed_down(api, monkeypatch):

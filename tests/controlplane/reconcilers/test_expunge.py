@@ -18,7 +18,7 @@ async def test_only_what_is_due_goes(cloud):
     for uuid in (old, young):
         await cloud.call("DestroyVmInstance", uuid=uuid)
     await age(cloud, old, 86_401)
-    await Expunger(cloud.world).once()
+    await Expunger(cloud.world, cloud.engine).once()
     assert {vm["uuid"] for vm in await cloud.find("VmInstanceVO")} == {young, alive}
     files = [path for host in cloud.seen().values() for path in host["volumes"]]
     assert len(files) == 2
@@ -28,14 +28,8 @@ async def test_policy_never_keeps_them(cloud):
     vm = await cloud.vm()
     await cloud.call("DestroyVmInstance", uuid=vm["uuid"])
     await age(cloud, vm["uuid"], 10**6)
-    config = {"category": "vm", "name": "deletionPolicy"}
-
-    def never(tx):
-        if not rows.update_where(tx, "GlobalConfigVO", config, value="Never"):
-            rows.insert(tx, "GlobalConfigVO", **config, value="Never")
-
-    await cloud.world.db.write(never)
-    await Expunger(cloud.world).once()
+    await cloud.call("UpdateGlobalConfig", category="vm", name="deletionPolicy", value="Never")
+    await Expunger(cloud.world, cloud.engine).once()
     assert len(await cloud.find("VmInstanceVO")) == 1
 
 
@@ -47,6 +41,6 @@ async def test_files_of_a_host_that_refused_are_deleted_later(cloud):
     await cloud.call("ExpungeVmInstance", uuid=vm["uuid"])
     assert len(await cloud.find("VolumeGarbageVO")) == 1
     assert sim.snapshot()["volumes"]
-    await Expunger(cloud.world).once()
+    await Expunger(cloud.world, cloud.engine).once()
     assert await cloud.find("VolumeGarbageVO") == []
     assert sim.snapshot()["volumes"] == {}

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from controlplane.rules.placement import RESERVED_MEMORY, Candidate, Need, by_preference, explain, refusal
+from controlplane.rules.placement import Candidate, Need, by_preference, explain, refusal
 
 GIB = 1 << 30
-NEED = Need(cpu=2, memory=GIB, disk=GIB, l2_networks=frozenset({"l2"}))
+RESERVED_MEMORY = GIB // 2
+NEED = Need(cpu=2, memory=GIB, disk=GIB, l2_networks=frozenset({"l2"}), reserved_memory=RESERVED_MEMORY)
 REACH = {"c": frozenset({"l2"})}
 HOST = Candidate(
     host_uuid="h",
