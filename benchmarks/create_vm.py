@@ -108,10 +108,12 @@ async def measure(url: str, password: str, counts: list[int], cpu: Callable[[], 
 
 @contextlib.contextmanager
 def own_cloud() -> Iterator[SimulatedCloud]:
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        with SimulatedCloud(Path(folder), HOSTS, base_ip="127.0.73.1") as cloud:
-            populate(cloud)
-            yield cloud
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+        SimulatedCloud(Path(folder), HOSTS, base_ip="127.0.73.1") as cloud,
+    ):
+        populate(cloud)
+        yield cloud
 
 
 def cpu_seconds(pid: int) -> float:
