@@ -40,9 +40,11 @@ provider:  ## the Terraform provider, into a filesystem mirror
 	@python3 tools/setup.py build host guest
 	@$(PYTHON) tools/build_provider.py
 
-bench: setup  ## the figures of benchmarks/
+BENCHES ?= $(filter-out __init__,$(notdir $(basename $(wildcard benchmarks/*.py))))
+bench: setup terraform  ## the figures of benchmarks/ (BENCHES="dhcp create_vm": only these)
 	@python3 tools/setup.py bench
-	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(PYTHON) $$file || exit 1; done
+	@$(MAKE) --no-print-directory provider
+	@for name in $(BENCHES); do echo "== $$name"; $(PYTHON) -m benchmarks.$$name || exit 1; done
 
 lock:  ## requirements.lock from pyproject.toml
 	@.venv/bin/uv pip compile pyproject.toml --all-extras --group dev --generate-hashes --no-emit-index-url \

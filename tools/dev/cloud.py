@@ -71,6 +71,11 @@ class SimulatedCloud:
                 process.wait()
         self._processes.clear()
 
+    @property
+    def pids(self) -> list[int]:
+        """Of the control plane, then of the agents' process."""
+        return [process.pid for process in self._processes]
+
     def watch(self) -> None:
         """Raises StartError when a process has ended by itself."""
         for process in self._processes:
