@@ -74,7 +74,7 @@ def python_environment() -> None:
         debian = "/usr/bin/python3"
         _run([debian if Path(debian).exists() else sys.executable, "-m", "venv", VENV])
     pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    _run([*pip, "--require-hashes", "--requirement", ROOT / "requirements.lock"])
+    _run([*pip, "--no-deps", "--require-hashes", "--requirement", ROOT / "requirements.lock"])  # the lock is complete
     _run([*pip, "--no-deps", "--editable", ROOT])
     stamp.write_text(recipe.hexdigest())
 

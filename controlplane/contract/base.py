@@ -190,7 +190,7 @@ class Query(Api):
     result_key: ClassVar[str | None] = "inventories"
     admin_only: ClassVar[bool] = False
     resource: ClassVar[str]  # resource type, e.g. "ZoneVO"
-    conditions: list[Condition] = []
+    conditions: Annotated[list[Condition], Field(max_length=100)] = []
     limit: Annotated[int, Field(ge=0, le=100_000)] = 1000
     start: Annotated[int, Field(ge=0)] = 0
     count: bool = False

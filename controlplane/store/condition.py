@@ -23,6 +23,7 @@ from controlplane.store.relations import RELATIONS, Relation
 OPERATORS = ("=", "!=", ">", ">=", "<", "<=", "in", "not in", "is null", "is not null", "like", "not like")
 TAGS = {"__systemTag__": "SystemTagVO", "__userTag__": "UserTagVO"}
 _DEEPEST = 4  # relations in one condition
+_MOST_VALUES = 10_000  # of one `in`: a database takes so many bound parameters
 _OPPOSITE = {"!=": "=", "not in": "in", "not like": "like"}
 _COMPARE = {"=": eq, "!=": ne, ">": gt, ">=": ge, "<": lt, "<=": le}
 _DATE: TypeAdapter[datetime.datetime] = TypeAdapter(Date)
@@ -123,6 +124,8 @@ def _compare(column: ColumnElement[Any], wanted: Condition) -> ColumnElement[boo
         matches = left.like(value.lower() + "\\" * (trailing % 2), escape="\\")
         return matches if op == "like" else ~matches
     if op in ("in", "not in"):
+        if value.count(",") >= _MOST_VALUES:
+            raise _wrong(wanted, f"more than {_MOST_VALUES} values; ask several times")
         values = [_value(column, part.strip(), wanted) for part in value.split(",")]
         return left.in_(values) if op == "in" else left.not_in(values)
     compared: ColumnElement[bool] = _COMPARE[op](left, _value(column, value, wanted))

@@ -81,7 +81,7 @@ def test_a_session_is_kept_for_its_owner_only(logged_in, tmp_path):
 def test_a_wrong_password_is_refused(steppe):
     status, _, err = steppe("LogInByAccount", "accountName=admin", "password=wrong")
     assert status == 3
-    assert err.startswith("API call[LogInByAccount] failed because [code: ID.1000, description: wrong account")
+    assert err.startswith("API call[LogInByAccount] failed because [code: ID.1000, description: authentication failed")
 
 
 def test_an_expired_session_gets_a_hint(logged_in, tmp_path, server):

@@ -6,6 +6,7 @@ import pytest
 
 from controlplane.contract.error import ApiError
 from controlplane.contract.registry import apis
+from controlplane.services.dispatch import dispatch
 from controlplane.services.registry import Caller
 from controlplane.store import ownership, rows
 from tests.controlplane.cloud import Cloud, cloud
@@ -79,7 +80,7 @@ async def test_what_is_not_visible_meets_no_condition(tenants):
     # The host is the administrator's: its address cannot be found out by asking.
     ip = ("host.managementIp", "like", "%")
     assert await tenants.names(tenants.alice, "QueryVmInstance", ip) == []
-    assert await tenants.names(None or Caller("x" * 32, is_admin=True), "QueryVmInstance", ip) == ["alices"]
+    assert await tenants.names(_admin(), "QueryVmInstance", ip) == ["alices"]
 
 
 async def test_what_belongs_to_another_is_not_found(tenants):
@@ -267,16 +268,18 @@ def _quota(account, name):
     return {"identityUuid": account, "name": name, "value": 1}
 
 
-@pytest.mark.parametrize("name", sorted(name for name, api in apis.items() if api.admin_only and not api.public))
-async def test_an_administrators_api_is_refused_to_others(cloud, name):
+async def test_an_administrators_api_is_refused_to_others(cloud):
     stranger = Caller("a" * 32)
-    message = apis[name].model_construct()
-    from controlplane.services.dispatch import dispatch
-
-    with pytest.raises(ApiError) as refusal:
-        message.__dict__.update({field: None for field in apis[name].model_fields if field not in message.__dict__})
-        await dispatch(cloud.world, cloud.engine, stranger, message)
-    assert refusal.value.error.code == "ID.1002"
+    for name, api in apis.items():
+        if api.public or not api.admin_only:
+            continue
+        given = dict.fromkeys(api.model_fields, "0" * 32)
+        message = api.model_construct(
+            **{key: value for key, value in given.items() if key not in ("system_tags", "user_tags")}
+        )
+        with pytest.raises(ApiError) as refusal:
+            await dispatch(cloud.world, cloud.engine, stranger, message)
+        assert refusal.value.error.code == "ID.1002", name
 
 
 def test_every_change_that_is_open_to_accounts_says_what_it_changes():
