@@ -217,7 +217,7 @@ async def test_a_restarted_agent_keeps_what_is_right(pair: Pair, monkeypatch: py
     traffic = Traffic(monkeypatch)
     traffic.before = lambda count: time.sleep(0.02)
     await pair.export()
-    while len(traffic.read) < 5:
+    while len(traffic.read) < 9:
         await pair.fetch(wait=0.02)
     await pair.destination.end()
     pair.destination.begin()
@@ -231,7 +231,8 @@ async def test_a_restarted_agent_keeps_what_is_right(pair: Pair, monkeypatch: py
     assert (await pair.fetch()).state == "ready"
     assert pair.same()
     assert number in traffic.read
-    assert not (done - {number}) & set(traffic.read), "what was right is not fetched again"
+    again = (done - {number}) & set(traffic.read)
+    assert len(again) <= peer_pull.WORKERS, "only what was on its way is fetched again"
 
 
 async def test_a_restart_between_verifying_and_renaming(pair: Pair) -> None:
