@@ -97,8 +97,8 @@ class Run(Generic[W]):
     def derive(self, label: str) -> str:
         return blake2b(f"{self.uuid}/{label}".encode(), digest_size=16).hexdigest()
 
-    async def progress(self, done: int, total: int, text: str = "") -> None:
-        self.latest = Progress(done, total, text)
+    async def progress(self, done: int, total: int, text: str = "", rate: int = 0) -> None:
+        self.latest = Progress(done, total, text, rate)
 
     async def step(
         self,

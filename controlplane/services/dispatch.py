@@ -44,7 +44,10 @@ async def dispatch(
             verify(tx, message)
 
     uuid = job_uuid or uuid4().hex
-    await engine.submit(name, _for_the_journal(message), uuid=uuid, queue=registered.queue(message), within=check)
+    queue = registered.queue(message)
+    if find := registered.queue_in:
+        queue = await world.db.read(lambda tx: find(tx, message))
+    await engine.submit(name, _for_the_journal(message), uuid=uuid, queue=queue, within=check)
     return uuid
 
 

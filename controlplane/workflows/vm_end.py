@@ -124,6 +124,8 @@ async def collect(world: World, volumes: list[str]) -> None:
         return
     silent: Temporary | None = None
     for row in await world.db.read(lambda tx: rows.find(tx, "VolumeGarbageVO", uuid=volumes)):
+        if not await world.db.read(lambda tx, uuid=row["uuid"]: rows.exists(tx, "VolumeGarbageVO", uuid=uuid)):  # type: ignore[misc]
+            continue  # somebody else has deleted it, and its place may be taken again
         try:
             host = world.hosts.get(row["host_uuid"])
             await host.delete_volume(row["uuid"], row["primary_storage_uuid"], row["path"])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from controlplane.contract.base import Api
 from controlplane.operations.interface import Operation
-from controlplane.store.database import Database
+from controlplane.store.database import Database, Tx
 
 if TYPE_CHECKING:
     from controlplane.agents.authority import Authority
@@ -46,25 +46,29 @@ Workflow = Callable[[Operation[World], Any], Awaitable[dict[str, Any]]]
 
 @dataclass(frozen=True)
 class Registered:
-    """`queue` gives the key by which operations are serialised (`vm:<uuid>`), or None for side by side."""
+    """`queue` gives the key by which operations are serialised (`vm:<uuid>`), or None for side by side; `queue_in` does
+    so where the message alone does not tell (the VM that a volume is attached to)."""
 
     api: type[Api]
     run: Workflow
     queue: Callable[[Any], str | None]
+    queue_in: Callable[[Tx, Any], str | None] | None = None
 
 
 workflows: dict[str, Registered] = {}
 
 
 def workflow(
-    api: type[Api], queue: Callable[[Any], str | None] = lambda _message: None
+    api: type[Api],
+    queue: Callable[[Any], str | None] = lambda _message: None,
+    queue_in: Callable[[Tx, Any], str | None] | None = None,
 ) -> Callable[[Workflow], Workflow]:
     """Register what a changing API does: `async def f(op, message) -> result on the wire`, e.g. {"inventory": {…}}."""
 
     def register(run: Workflow) -> Workflow:
         if api.__name__ in workflows:
             raise ValueError(f"two workflows for {api.__name__}")
-        workflows[api.__name__] = Registered(api, run, queue)
+        workflows[api.__name__] = Registered(api, run, queue, queue_in)
         return run
 
     return register
