@@ -145,10 +145,10 @@ def _begin(op: Operation[World], tx: Tx, move: Move) -> Json:
     )
     for volume in move.volumes:
         rows.update(tx, "VolumeVO", volume["uuid"], status=MIGRATING)
-    here = {"primary_storage_uuid": move.storage_uuid, "host_uuid": dest, "path": [file.path for file in move.files]}
-    leftovers = [row["uuid"] for row in rows.find(tx, "VolumeGarbageVO", **here)]
+    places = [place for file in move.files for place in _places(file.path)]
+    leftovers = rows.find(tx, "VolumeGarbageVO", host_uuid=dest, path=places)
     names = {"name": ", ".join(volume["name"] for volume in move.volumes), "dest_name": move.dest["name"]}
-    return move.json() | names | {"leftovers": leftovers}
+    return move.json() | names | {"leftovers": [row["uuid"] for row in leftovers]}
 
 
 def _abandon(op: Operation[World], tx: Tx, begun: Json) -> None:
@@ -172,15 +172,23 @@ def _flip(op: Operation[World], tx: Tx, begun: Json) -> list[str]:
     allocation.take_disk(tx, begun["storage_uuid"], begun["source"], -begun["size"])
     for file in begun["files"]:
         rows.update(tx, "LocalStorageResourceRefVO", file["uuid"], host_uuid=begun["dest"])
+    for vm in rows.find(tx, "VmInstanceVO", root_volume_uuid=begun["volumes"]):
+        if vm["last_host_uuid"]:  # of a VM that has run it says where it will start again
+            rows.update(tx, "VmInstanceVO", vm["uuid"], last_host_uuid=begun["dest"])
     return [_garbage(op, tx, begun, "source", file["uuid"], file["path"]) for file in begun["files"]]
 
 
 def _leave_behind(op: Operation[World], tx: Tx, begun: Json) -> None:
     """What the lost destination has of the copy is deleted when it is back. May run twice."""
     for file in begun["files"]:
-        for path in (file["path"], f"{file['path']}.part"):
+        for path in _places(file["path"]):
             if not rows.exists(tx, "VolumeGarbageVO", host_uuid=begun["dest"], path=path):
                 _garbage(op, tx, begun, "dest", op.derive(f"left {path}"), path)
+
+
+def _places(path: str) -> tuple[str, str]:
+    """Where a copy of that file may lie on its destination: at the end, and while it is made."""
+    return path, f"{path}.part"
 
 
 def _garbage(op: Operation[World], tx: Tx, begun: Json, host: str, uuid: str, path: str) -> str:

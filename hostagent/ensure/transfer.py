@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 
 from hostagent.contract import HostError, ImportFile, ImportSpec, ImportStatus
-from hostagent.contract.error import broken, rejected
+from hostagent.contract.error import broken
 from hostagent.ensure.generations import Generations
 from hostagent.ensure.storage import Storages
 from hostagent.ports.disks import Disks
@@ -152,14 +152,12 @@ class Imports:
             raise broken("no_space", f"{needed} bytes are to be copied, storage {storage_uuid} has {available} left")
 
     async def _displace(self, uuid: str, spec: ImportSpec) -> None:
-        """Two imports of one file cannot be: an older one that has ended is forgotten."""
+        """Two imports of one file cannot be: an older one, given up by a control plane that could not say so, ends here."""
         paths = {file.path for file in spec.files if not file.is_base}
         for other, known in self._generations.all(KIND).items():
             if other == uuid or known["storage_uuid"] != spec.storage_uuid or not paths & set(known["paths"]):
                 continue
-            copy = self._copies.get(other)
-            if copy is not None and copy.running:
-                raise rejected("in_use", f"import {other} of the same files is under way")
+            await self._stop(other)
             self._copies.pop(other, None)
             self._generations.forget(KIND, other)
 

@@ -307,15 +307,18 @@ async def test_cancelled_it_leaves_nothing(pair: Pair, monkeypatch: pytest.Monke
     assert len(traffic.read) <= fetched + peer_pull.WORKERS
 
 
-async def test_two_imports_of_one_file_cannot_be(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_later_import_of_the_same_file_takes_over(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     sparse_file(pair.source.path(VOLUME), 60 * MIB, 60)
     traffic = Traffic(monkeypatch)
     traffic.before = lambda count: time.sleep(0.05)
     await pair.export()
     assert (await pair.fetch(wait=0)).state == "copying"
     spec = pair.destination.imports._copies[IMPORT].spec
-    with pytest.raises(HostError, match="under way"):
-        await pair.destination.imports.put("2" * 32, spec)
+    traffic.before = lambda count: None
+    assert (await pair.destination.imports.put("2" * 32, spec, 60)).state == "ready"
+    assert (await pair.destination.imports.get(IMPORT)).state == "absent"
+    await pair.destination.imports.delete(IMPORT, keep=False)
+    assert pair.same()
 
 
 async def test_the_bandwidth_limit(pair: Pair) -> None:
