@@ -12,6 +12,7 @@ from controlplane.api.status import failed_job
 from controlplane.contract.base import Api
 from controlplane.contract.parse import parse
 from controlplane.operations.engine import Engine
+from controlplane.operations.journal import Progress
 from controlplane.services.account import caller_of
 from controlplane.services.dispatch import dispatch
 from controlplane.services.registry import Caller
@@ -64,7 +65,7 @@ class Door:
         if status is None:
             return PlainTextResponse(f"there is no job {uuid[:64]}\n", 404)
         if not status.ended:
-            progress = {"progress": asdict(status.progress)} if status.progress else {}
+            progress = {"progress": _told(status.progress)} if status.progress else {}
             return JSONResponse({"state": status.state} | progress, 202)
         if status.state == "done":
             return JSONResponse(status.result or {})
@@ -82,3 +83,11 @@ class Door:
     def _location(request: Request, job: str) -> str:
         host = request.headers.get("host") or request.url.netloc
         return f"{request.url.scheme}://{host}{request.scope.get('root_path', '')}/api-jobs/{job}"
+
+
+def _told(progress: Progress) -> dict[str, Any]:
+    """With `rate` (of `done` in a second) and `remaining` (seconds) where they are known."""
+    told = asdict(progress)
+    if rate := told.pop("rate"):
+        told |= {"rate": rate, "remaining": -(-(progress.total - progress.done) // rate)}
+    return told
