@@ -15,6 +15,7 @@ from cli.request import Request
 from cli.words import Problem
 
 POLL = 25  # seconds of one long poll
+POLL_FIRST = 2  # the same at first and while there is progress to show
 TIMEOUT = 60.0  # seconds for any answer
 Json = dict[str, Any]
 
@@ -61,10 +62,12 @@ class Client:
             return self._wait(job, progress)
 
     def _wait(self, job: str, progress: Callable[[Json], None]) -> Json:
+        wait = POLL_FIRST
         while True:
-            status, answer = self._send("GET", f"/api-jobs/{job}?wait={POLL}", None, {})
+            status, answer = self._send("GET", f"/api-jobs/{job}?wait={wait}", None, {})
             if status != 202:
                 return self._outcome(status, answer)
+            wait = POLL_FIRST if "progress" in answer else POLL
             if "progress" in answer:
                 progress(answer["progress"])
 

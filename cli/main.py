@@ -111,6 +111,8 @@ class _Progress:
     def show(self, progress: dict[str, Any]) -> None:
         done, total, text = progress.get("done"), progress.get("total"), progress.get("text", "")
         line = f"{text} {100 * done // total} %".strip() if done is not None and total else text
+        if rate := progress.get("rate"):
+            line += f", {rate / (1 << 20):.0f} MiB/s, {progress.get('remaining', 0)} s left"
         if line and line != self._last:
             sys.stderr.write(f"\r\033[K{line}" if sys.stderr.isatty() else f"{line}\n")
             sys.stderr.flush()

@@ -45,6 +45,11 @@ class Identity:
         return self.directory / "agent.pem"
 
     @property
+    def agent_ca_file(self) -> Path:
+        """Signs the agents: whom we export files to, whose exports we import."""
+        return self.directory / "agent-ca.pem"
+
+    @property
     def control_ca_file(self) -> Path:
         """Signs the control plane: its client certificates towards us, its server certificate for image downloads."""
         return self.directory / "control-ca.pem"
@@ -80,6 +85,7 @@ def enroll(
     try:
         certificate = x509.load_pem_x509_certificate(answer["certificate"].encode())
         control_ca = x509.load_pem_x509_certificate(answer["control_ca"].encode())
+        agent_ca = x509.load_pem_x509_certificate(answer["agent_ca"].encode())
         identity = Identity(directory, answer["host_agent_uuid"], management_ip, port)
     except (KeyError, ValueError, AttributeError) as error:
         raise EnrolmentError(f"{server} gave an unusable answer: {error}") from error
@@ -90,6 +96,7 @@ def enroll(
     write_atomically(identity.key_file, secret)
     write_atomically(identity.certificate_file, certificate.public_bytes(pem))
     write_atomically(identity.control_ca_file, control_ca.public_bytes(pem))
+    write_atomically(identity.agent_ca_file, agent_ca.public_bytes(pem))
     known = {"host_agent_uuid": identity.host_agent_uuid, "management_ip": management_ip, "port": port}
     write_atomically(directory / "identity.json", json.dumps(known).encode())
     return identity

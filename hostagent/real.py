@@ -12,6 +12,7 @@ from hostagent.drivers.hypervisor import LibvirtHypervisor
 from hostagent.drivers.kvm_probe import KvmProbe
 from hostagent.drivers.libvirt_connection import LibvirtConnection
 from hostagent.drivers.machine import LinuxMachine
+from hostagent.drivers.peers import TlsPeers
 from hostagent.enroll import Identity
 from hostagent.ensure.agent import Agent, Ports
 from hostagent.ensure.network import HostNetwork
@@ -32,6 +33,7 @@ def real_agent(identity: Identity, choices: Choices) -> Agent:
     """Nothing is touched before `Agent.open`; the network service process is begun or adopted at first need."""
     probe = KvmProbe(choices.state_dir / "kvm-probe.json", choices.domain_type, choices.probe_kernel)
     connection = LibvirtConnection(choices.libvirt_uri)
+    files = (identity.certificate_file, identity.key_file, identity.agent_ca_file)
     trusted = ssl.create_default_context(cafile=str(identity.control_ca_file))
     return Agent(
         identity.host_agent_uuid,
@@ -40,6 +42,7 @@ def real_agent(identity: Identity, choices: Choices) -> Agent:
             hypervisor=LibvirtHypervisor(connection, probe, choices.serial_directory),
             disks=LocalDisks(),
             downloads=HttpDownloads(trusted),
+            peers=TlsPeers(identity.management_ip, identity.port + 1, files),
             network=HostNetwork(choices.state_dir / "network"),
             records=FileRecords(choices.state_dir / "records"),
         ),

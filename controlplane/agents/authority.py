@@ -1,8 +1,9 @@
 """The two certificate authorities of a control plane, and the certificates it needs for itself.
 
-The *agent CA* signs host agents' server certificates; the *control CA* signs the control plane's client certificate (what
-agents trust) and its public server certificate (what agents and clients trust: `ca.pem`). Keys are P-256, files of mode
-0600 in a directory of mode 0700. Nodes that share a database share this directory's content.
+The *agent CA* signs host agents' certificates: the control plane trusts them as servers, another agent where it exports
+files. The *control CA* signs the control plane's client certificate (whom agents obey) and its public server certificate
+(what agents and clients trust: `ca.pem`). Keys are P-256, files of mode 0600 in a directory of mode 0700. Nodes that
+share a database share this directory's content.
 """
 
 import hashlib
@@ -61,7 +62,8 @@ class Authority:
     # -- agents --------------------------------------------------------------------------------------------------
 
     def sign_agent(self, csr_pem: str, host_ip: str, agent_uuid: str) -> str:
-        """An agent's server certificate (PEM). Of the request only its key is used. Raises SYS.1007 when unusable."""
+        """An agent's certificate (PEM), as a server and towards other agents. Of the request only its key is used.
+        Raises SYS.1007 when unusable."""
         try:
             csr = x509.load_pem_x509_csr(csr_pem.encode())
             signed = csr.is_signature_valid
@@ -77,7 +79,7 @@ class Authority:
         )
         if not strong or not isinstance(key, ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey):
             raise invalid("csr has a weak key; P-256, Ed25519 and RSA from 2048 bits are accepted")
-        usage = ExtendedKeyUsageOID.SERVER_AUTH
+        usage = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         return self._agent_ca.sign(key, agent_uuid, [host_ip], usage, _AGENT_DAYS).decode()
 
     # -- own certificates ----------------------------------------------------------------------------------------
@@ -108,7 +110,7 @@ class Authority:
             if left > timedelta(days=_RENEW_DAYS) and _names_of(current) == names and self._control_ca.issued(current):
                 return False
         key = ec.generate_private_key(ec.SECP256R1())
-        pem = self._control_ca.sign(key.public_key(), f"steppe {name}", names, usage, _OWN_DAYS)
+        pem = self._control_ca.sign(key.public_key(), f"steppe {name}", names, [usage], _OWN_DAYS)
         _write(key_file, _key_pem(key), 0o600)
         _write(certificate, pem, 0o644)
         return True
@@ -167,14 +169,14 @@ class _Issuer:
         key: CertificateIssuerPublicKeyTypes,
         common_name: str,
         names: list[str],
-        usage: x509.ObjectIdentifier,
+        usage: list[x509.ObjectIdentifier],
         days: int,
     ) -> bytes:
         subject = x509.Name([_UNIT, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
         builder = _builder(subject, self._certificate.subject, key, days)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(_key_usage(ca=False), critical=True)
-        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        builder = builder.add_extension(x509.ExtendedKeyUsage(usage), critical=False)
         own = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         builder = builder.add_extension(own, critical=False)
         if names:

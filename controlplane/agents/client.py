@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
@@ -18,9 +18,13 @@ from controlplane.contract.error import ApiError, Temporary
 from hostagent.contract import (
     ErrorClass,
     EventPage,
+    ExportSpec,
+    ExportStatus,
     HostFacts,
     ImageSpec,
     ImageStatus,
+    ImportSpec,
+    ImportStatus,
     Model,
     NetworkStatus,
     Problem,
@@ -127,6 +131,23 @@ class HostClient:
         await self._send(
             "DELETE", f"/v1/volumes/{uuid}", timeout=120, query={"storage_uuid": storage_uuid, "path": path}
         )
+
+    async def get_volume(self, uuid: str, storage_uuid: str, path: str) -> VolumeStatus:
+        query: Query = {"storage_uuid": storage_uuid, "path": path}
+        return await self._call(VolumeStatus, "GET", f"/v1/volumes/{uuid}", query=query)
+
+    async def put_export(self, uuid: str, spec: ExportSpec) -> ExportStatus:
+        return await self._call(ExportStatus, "PUT", f"/v1/exports/{uuid}", spec)
+
+    async def delete_export(self, uuid: str) -> None:
+        await self._send("DELETE", f"/v1/exports/{uuid}")
+
+    async def put_import(self, uuid: str, spec: ImportSpec, wait: int) -> ImportStatus:
+        """Begins or joins the copy and says after at most `wait` seconds how far it is."""
+        return await self._call(ImportStatus, "PUT", f"/v1/imports/{uuid}", spec, wait + 30, {"wait": wait})
+
+    async def delete_import(self, uuid: str, files: Literal["keep", "remove"]) -> None:
+        await self._send("DELETE", f"/v1/imports/{uuid}", timeout=120, query={"files": files})
 
     async def put_network(self, spec: SnapshotSpec) -> NetworkStatus:
         return await self._call(NetworkStatus, "PUT", "/v1/network", spec, timeout=120)

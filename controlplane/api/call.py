@@ -13,6 +13,7 @@ from controlplane.contract.base import Api
 from controlplane.contract.error import ApiError
 from controlplane.contract.parse import parse
 from controlplane.operations.engine import Engine, Status
+from controlplane.operations.journal import Progress
 from controlplane.services import audit
 from controlplane.services.access_key import SignedCall, caller_by_signature
 from controlplane.services.account import caller_of
@@ -90,7 +91,7 @@ class Door:
         if status is None:
             return PlainTextResponse(f"there is no job {uuid[:64]}\n", 404)
         if not status.ended:
-            progress = {"progress": asdict(status.progress)} if status.progress else {}
+            progress = {"progress": _told(status.progress)} if status.progress else {}
             return JSONResponse({"state": status.state} | progress, 202)
         if status.state == "done":
             return JSONResponse(status.result or {})
@@ -119,3 +120,11 @@ class Door:
 
 def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
+
+
+def _told(progress: Progress) -> dict[str, Any]:
+    """With `rate` (of `done` in a second) and `remaining` (seconds) where they are known."""
+    told = asdict(progress)
+    if rate := told.pop("rate"):
+        told |= {"rate": rate, "remaining": -(-(progress.total - progress.done) // rate)}
+    return told

@@ -51,5 +51,5 @@ class Operation(Protocol[W_co]):
         """What should follow the commit: tried until it is done or the time is up. A failure is logged, not raised: the
         reconcilers do it later. May run twice."""
 
-    async def progress(self, done: int, total: int, text: str = "") -> None:
+    async def progress(self, done: int, total: int, text: str = "", rate: int = 0) -> None:
         """For whoever watches the job; not durable, cheap to call often."""

@@ -36,6 +36,7 @@ class Progress:
     done: int
     total: int
     text: str = ""
+    rate: int = 0  # of `done` in a second; 0 when unknown
 
 
 @dataclass(frozen=True, slots=True)

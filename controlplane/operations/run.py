@@ -102,8 +102,8 @@ class Run(Generic[W]):
     def derive(self, label: str) -> str:
         return derive(self.uuid, label)
 
-    async def progress(self, done: int, total: int, text: str = "") -> None:
-        self.latest = Progress(done, total, text)
+    async def progress(self, done: int, total: int, text: str = "", rate: int = 0) -> None:
+        self.latest = Progress(done, total, text, rate)
 
     async def step(
         self,

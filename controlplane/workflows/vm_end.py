@@ -119,6 +119,8 @@ async def collect(world: World, garbage: list[str]) -> None:
         return
     silent: Temporary | None = None
     for row in await world.db.read(lambda tx: rows.find(tx, "VolumeGarbageVO", uuid=garbage)):
+        if not await world.db.read(lambda tx, uuid=row["uuid"]: rows.exists(tx, "VolumeGarbageVO", uuid=uuid)):  # type: ignore[misc]
+            continue  # somebody else has deleted it, and its place may be taken again
         try:
             host = world.hosts.get(row["host_uuid"])
             await host.delete_volume(row["uuid"], row["primary_storage_uuid"], row["path"])

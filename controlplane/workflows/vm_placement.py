@@ -31,6 +31,13 @@ def choose(tx: Tx, need: Need, scope: Scope) -> Candidate:
     raise ApiError("HOST_ALLOCATION.1000", explain(refused))
 
 
+def why_not(tx: Tx, need: Need, scope: Scope) -> dict[str, str]:
+    """By host name why it could not run the VM; empty when one of the scope could."""
+    found = [_candidate(row) for row in allocation.hosts_with_storage(tx, scope)]
+    fit, refused = by_preference(found, need, _reachable(tx, {host.cluster_uuid for host in found}))
+    return {} if fit else refused
+
+
 def place_again(tx: Tx, vm: rows.Row, l2_networks: frozenset[str]) -> None:
     """For a start: the VM goes where its root volume lies; no more disk is taken. The VM's row is updated."""
     root = rows.get(tx, "LocalStorageResourceRefVO", vm["root_volume_uuid"])

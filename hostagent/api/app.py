@@ -16,8 +16,10 @@ from starlette.routing import Route
 
 from hostagent.contract import (
     ErrorClass,
+    ExportSpec,
     HostError,
     ImageSpec,
+    ImportSpec,
     Model,
     Problem,
     SnapshotSpec,
@@ -55,6 +57,8 @@ def create_app(agent: Agent) -> Starlette:
             _route("/v1/vms/{uuid}", GET=calls.get_vm, PUT=calls.put_vm, DELETE=calls.delete_vm),
             _route("/v1/volumes/{uuid}", GET=calls.get_volume, PUT=calls.put_volume, DELETE=calls.delete_volume),
             _route("/v1/network", GET=calls.get_network, PUT=calls.put_network),
+            _route("/v1/exports/{uuid}", PUT=calls.put_export, DELETE=calls.delete_export),
+            _route("/v1/imports/{uuid}", GET=calls.get_import, PUT=calls.put_import, DELETE=calls.delete_import),
             _route("/v1/events", GET=calls.get_events),
             _route("/v1/vms", GET=calls.list_vms),
             _route("/v1/images/{uuid}", GET=calls.get_image, PUT=calls.put_image, DELETE=calls.delete_image),
@@ -120,6 +124,29 @@ class _Calls:
         self._check_node(request)
         storage, path = _parameter(request, "storage_uuid"), _parameter(request, "path")
         await self._agent.volume.delete(_uuid(request), storage, path)
+        return Response(status_code=204)
+
+    async def put_export(self, request: Request) -> Response:
+        return _json(await self._agent.exports.put(_uuid(request), await self._spec(request, ExportSpec)))
+
+    async def delete_export(self, request: Request) -> Response:
+        self._check_node(request)
+        await self._agent.exports.delete(_uuid(request))
+        return Response(status_code=204)
+
+    async def get_import(self, request: Request) -> Response:
+        return _json(await self._agent.imports.get(_uuid(request)))
+
+    async def put_import(self, request: Request) -> Response:
+        spec, wait = await self._spec(request, ImportSpec), _number(request, "wait", 20)
+        return _json(await self._agent.imports.put(_uuid(request), spec, min(wait, LONGEST_WAIT)))
+
+    async def delete_import(self, request: Request) -> Response:
+        self._check_node(request)
+        files = _parameter(request, "files")
+        if files not in ("keep", "remove"):
+            raise rejected("invalid_spec", "query parameter files must be keep or remove")
+        await self._agent.imports.delete(_uuid(request), keep=files == "keep")
         return Response(status_code=204)
 
     async def list_vms(self, request: Request) -> Response:

@@ -19,6 +19,14 @@ from hostagent.contract.network import (
     SnapshotSpec,
 )
 from hostagent.contract.storage import StorageSpec, StorageStatus
+from hostagent.contract.transfer import (
+    ExportedFile,
+    ExportSpec,
+    ExportStatus,
+    ImportFile,
+    ImportSpec,
+    ImportStatus,
+)
 from hostagent.contract.vm import ConsoleAddress, DiskSpec, IsoSpec, NicSpec, VmSpec, VmStatus
 from hostagent.contract.volume import VolumeSpec, VolumeStatus
 
@@ -29,10 +37,16 @@ __all__ = [
     "ErrorClass",
     "Event",
     "EventPage",
+    "ExportSpec",
+    "ExportStatus",
+    "ExportedFile",
     "HostError",
     "HostFacts",
     "ImageSpec",
     "ImageStatus",
+    "ImportFile",
+    "ImportSpec",
+    "ImportStatus",
     "InstanceMetadata",
     "IsoSpec",
     "Model",

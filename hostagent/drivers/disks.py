@@ -9,7 +9,6 @@ import contextlib
 import errno
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,6 +89,10 @@ class LocalDisks:
     async def resting_on(self, directory: str, path: str) -> list[str]:
         with _errors(directory):
             return await asyncio.to_thread(lambda: list(_resting_on(directory, path)))
+
+    async def publish(self, part: str, path: str) -> None:
+        with _errors(path):
+            await asyncio.to_thread(_publish, part, path)
 
     async def adopt(self, part: str, path: str, image_format: ImageFormat) -> None:
         with _errors(path):
@@ -182,7 +185,12 @@ def _publish(part: str, path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    shutil.move(part, path)
+    os.rename(part, path)
+    folder = os.open(os.path.dirname(path), os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 @contextlib.contextmanager

@@ -8,21 +8,24 @@ import structlog
 
 from hostagent.contract import HostError, NetworkStatus, SnapshotSpec
 from hostagent.ensure.events import EventLog
+from hostagent.ensure.export import Exports
 from hostagent.ensure.generations import Generations
 from hostagent.ensure.host import Host
 from hostagent.ensure.image import Images
 from hostagent.ensure.locks import Locks
 from hostagent.ensure.storage import Storages
+from hostagent.ensure.transfer import Imports
 from hostagent.ensure.vm import Vms
 from hostagent.ensure.volume import Volumes
 from hostagent.ports.disks import Disks, Downloads
 from hostagent.ports.hypervisor import Hypervisor
 from hostagent.ports.machine import Machine
 from hostagent.ports.network import NetworkPort
+from hostagent.ports.peers import Peers
 from hostagent.ports.records import Records
 
 log = structlog.get_logger("hostagent")
-KINDS = ("storage", "image", "volume", "vm", "network")
+KINDS = ("storage", "image", "volume", "import", "vm", "network")
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Ports:
     hypervisor: Hypervisor
     disks: Disks
     downloads: Downloads
+    peers: Peers
     network: NetworkPort
     records: Records
 
@@ -59,6 +63,8 @@ class Agent:
     storage: Storages
     image: Images
     volume: Volumes
+    exports: Exports
+    imports: Imports
     vm: Vms
     network: Network
     events: EventLog
@@ -71,6 +77,9 @@ class Agent:
         self.storage = Storages(ports.disks, self.generations)
         self.image = Images(ports.disks, ports.downloads, self.storage, self.generations)
         self.volume = Volumes(ports.disks, ports.hypervisor, self.storage, self.generations)
+        self.exports = Exports(ports.disks, ports.peers, self.storage)
+        self.imports = Imports(ports.disks, ports.peers, self.storage, self.generations)
+        self._peers = ports.peers
         self.vm = Vms(ports.hypervisor, self.storage, self.generations, self.events)
         self.network = Network(ports.network, self.generations)
 
@@ -83,4 +92,6 @@ class Agent:
 
     async def close(self) -> None:
         await self.image.close()
+        await self.imports.close()
+        await self._peers.close()
         await self.vm.close()

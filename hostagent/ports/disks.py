@@ -53,6 +53,10 @@ class Disks(Protocol):
         """Disks under `directory` whose backing file is `path`."""
         ...
 
+    async def publish(self, part: str, path: str) -> None:
+        """`part`, which is whole, is at `path` for good: synced, then renamed over whatever was there."""
+        ...
+
     async def adopt(self, part: str, path: str, image_format: ImageFormat) -> None:
         """Turn a verified download into the cached image at `path`. Raises bad_image when it is not what it says."""
         ...

@@ -52,6 +52,12 @@ class SimDisks:
     async def resting_on(self, directory: str, path: str) -> list[str]:
         return [other for other, info in self.files.items() if info.backing == path]
 
+    async def publish(self, part: str, path: str) -> None:
+        self.drop(path)
+        info = self.files[part]
+        self.drop(part)
+        self.store(path, info)
+
     async def adopt(self, part: str, path: str, image_format: ImageFormat) -> None:
         info = self.files[part]
         self.drop(part)

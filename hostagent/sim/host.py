@@ -12,6 +12,7 @@ from hostagent.sim.disks import SimDisks, SimDownloads
 from hostagent.sim.faults import Faults
 from hostagent.sim.hypervisor import SimHypervisor
 from hostagent.sim.network import SimNetwork
+from hostagent.sim.peers import SimPeers
 
 GIB = 1 << 30
 
@@ -61,22 +62,25 @@ class SimHost(Faults):
         self.network = SimNetwork(interfaces, vlan)
         self.hypervisor = SimHypervisor(self.disks, self.network.has_bridge)
         self.records = MemoryRecords()
+        self.peers = SimPeers("", self.disks)  # of the agent that runs
         self._machine = SimMachine(name, cpu_num, memory_bytes)
 
-    def ports(self) -> Ports:
+    def ports(self, agent_uuid: str) -> Ports:
+        self.peers = SimPeers(agent_uuid, self.disks)
         return Ports(
             machine=self._machine,
             hypervisor=self.stand_before(self.hypervisor, "hypervisor"),
             disks=self.stand_before(self.disks, "disks"),
             downloads=self.stand_before(SimDownloads(self.disks), "downloads"),
+            peers=self.stand_before(self.peers, "peers"),
             network=self.stand_before(self.network, "links"),
             records=self.records,
         )
 
     def boot_agent(self, uuid: str) -> Agent:
         """A fresh agent process on this host: it remembers what is in the records and finds what exists."""
-        agent = Agent(uuid, self.ports())
-        for resource in ("host", "storage", "image", "volume", "vm", "network", "events"):
+        agent = Agent(uuid, self.ports(uuid))
+        for resource in ("host", "storage", "image", "volume", "exports", "imports", "vm", "network", "events"):
             setattr(agent, resource, self.stand_before(getattr(agent, resource), resource))
         return agent
 
@@ -90,6 +94,8 @@ class SimHost(Faults):
                 for path, info in sorted(self.disks.files.items())
                 if "/imagecache/" not in path
             },
+            "exports": sorted(self.peers.exports),
+            "imports": sorted(self.records.all("import")),
             "vms": {
                 uuid: {
                     "state": domain.state.value,

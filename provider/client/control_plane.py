@@ -169,6 +169,8 @@ class ControlPlane:
                 return self._cancel(call, job, Stopped(f"{call} was interrupted."))
             if answer.status != 202:
                 return self._outcome(call, job, answer)
+            if progress := answer.body.get("progress"):
+                log.info("%s: %s", call, progress)
             if self._stop.is_set():
                 return self._cancel(call, job, Stopped(f"{call} was interrupted."))
 

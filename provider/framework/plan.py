@@ -6,6 +6,7 @@ proposed → defaults → if anything differs: computed values become unknown un
 
 import copy
 from dataclasses import dataclass, field
+from typing import Any
 
 from provider.framework.diagnostics import Diagnostics, Path
 from provider.framework.schema import Attr, Nested, Schema
@@ -24,6 +25,7 @@ class Plan:
     private: dict[str, Value]
     diagnostics: Diagnostics
     replace: list[Path] = field(default_factory=list)
+    client: Any = None  # to ask what the server would say; None where there is none
 
     def changes(self, name: str) -> bool:
         """Whether the attribute will be another one (or is not known yet); True for everything of a create."""

@@ -15,6 +15,7 @@ from provider.framework.resource import Context
 from provider.framework.schema import Attr, Nested, Schema, computed, optional, required
 from provider.framework.types import BOOL, NUMBER, STRING, UNKNOWN, Value, list_of, set_of
 from provider.resources.base import Table, identity, reference, timeouts
+from provider.resources.vm_move import ALLOW_RESTART, move, plan_move
 from provider.resources.vm_tags import VmTags, user_data_size
 
 POWER_OF_STATE = {"Running": "running", "Stopped": "stopped"}
@@ -78,7 +79,7 @@ def _wish(noun: str) -> Attr:
         f"UUID of the {noun} in which to place the VM; the narrowest wish decides. Null when there is no wish.",
         computed=True,
         keep=True,
-        replace=noun != "host",
+        replace=noun != "host",  # to another host it moves
         validators=(validate.uuid,),
     )
 
@@ -152,6 +153,7 @@ class Vm(Table):
             "cpu_num": computed(NUMBER, "Number of virtual CPUs."),
             "memory_size": computed(NUMBER, "Memory, in bytes."),
         }
+        | ALLOW_RESTART
         | timeouts(create="30m"),
         "A virtual machine. Creating returns when it runs (or is stopped, as wished) and its address is known.",
         rules=(_networks_agree,),
@@ -171,9 +173,7 @@ class Vm(Table):
                 if config[wish] is None:
                     planned[wish] = None
             return
-        host = planned["host_uuid"]
-        if plan.changes("host_uuid") and host is not None and host != prior["running_host_uuid"]:
-            plan.replace.append(("host_uuid",))
+        plan_move(plan)
         if plan.changes("power_state"):
             planned["state"] = planned["running_host_uuid"] = UNKNOWN
 
@@ -188,6 +188,7 @@ class Vm(Table):
         return VmTags.wished(planned)
 
     def update_more(self, context: Context, prior: Object, planned: Object) -> None:
+        move(context.client, prior, planned, self.limit("update", planned))
         VmTags.bring(context.client, prior["uuid"], planned, self.limit("update", planned))
         if planned["power_state"] != prior["power_state"]:
             action = "startVmInstance" if planned["power_state"] == "running" else "stopVmInstance"

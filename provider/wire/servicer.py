@@ -169,7 +169,7 @@ class Servicer:
                 prior = values.decode(request.prior_state, schema.type)
                 config = values.decode(request.config, schema.type)
                 planned = draft(schema, config, prior, proposed)
-                plan = Plan(config, prior, planned, private, diagnostics)
+                plan = Plan(config, prior, planned, private, diagnostics, client=self.client)
                 resource.modify_plan(plan)
                 if prior is not None:
                     replace = replaced(schema.attributes, prior, plan.planned) + plan.replace

@@ -175,8 +175,8 @@ async def populate(made: Cloud, hosts: int) -> None:
         if number < hosts:
             await db.write(lambda tx, uuid=uuid, ip=ip: _host(tx, made, uuid, ip))
             await host_connection.connect(made.world, uuid)
-    made.image = await db.write(lambda tx: _image(tx, "template", "qcow2", "RootVolumeTemplate"))
-    made.iso = await db.write(lambda tx: _image(tx, "iso", "iso", "ISO"))
+    made.image = await db.write(lambda tx: image_row(tx, "template", "qcow2", "RootVolumeTemplate"))
+    made.iso = await db.write(lambda tx: image_row(tx, "iso", "iso", "ISO"))
     made.offering = (await made.call("CreateInstanceOffering", name="small", cpuNum=1, memorySize=GIB))["uuid"]
     made.disk = (await made.call("CreateDiskOffering", name="disk", diskSize=2 * GIB))["uuid"]
     l2 = await made.call("CreateL2NoVlanNetwork", name="l2", zoneUuid=made.zone, physicalInterface="eth0")
@@ -210,7 +210,7 @@ def _host(tx: Any, made: Cloud, uuid: str, ip: str) -> None:
     )
 
 
-def _image(tx: Any, name: str, image_format: str, media_type: str) -> str:
+def image_row(tx: Any, name: str, image_format: str, media_type: str) -> str:
     row = rows.insert(
         tx,
         "ImageVO",

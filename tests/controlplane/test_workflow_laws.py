@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 
 from controlplane.main import import_all
+from controlplane.store import rows
 from controlplane.store.database import Database
 from controlplane.workflows import global_config
 from controlplane.workflows.registration import engine_registry
 from controlplane.workflows.world import workflows
 from hostagent.sim.host import SimHost
 from tests.controlplane import harness
-from tests.controlplane.cloud import Cloud, cloud, joined, network
+from tests.controlplane.cloud import Cloud, cloud, image_row, joined, network
 
 import_all()
 U = "0123456789abcdef" * 2  # a chosen uuid
@@ -80,6 +81,17 @@ async def _furnish(made: Cloud) -> dict[str, str]:
         names[state] = vm["uuid"]
     await call("StopVmInstance", uuid=names["stopped"])
     await call("DestroyVmInstance", uuid=names["destroyed"])
+
+    names["root"] = (await made.get("VmInstanceVO", names["stopped"]))["root_volume_uuid"]
+    shed = await made.vm("shed", hostUuid=full, dataDiskOfferingUuids=[made.disk], strategy="CreateStopped")
+    names["data"] = (await made.find("VolumeVO", vm_instance_uuid=shed["uuid"], type="Data"))[0]["uuid"]
+    await call("DestroyVmInstance", uuid=shed["uuid"])
+    together = await made.vm("disks", hostUuid=full, dataDiskOfferingUuids=[made.disk], strategy="CreateStopped")
+    names["disks"] = together["uuid"]
+    gone = await made.world.db.write(lambda tx: image_row(tx, "gone", "qcow2", "RootVolumeTemplate"))
+    orphan = await made.vm("orphan", hostUuid=full, imageUuid=gone, strategy="CreateStopped")
+    names["orphan"] = orphan["rootVolumeUuid"]
+    await made.world.db.write(lambda tx: rows.delete(tx, "ImageVO", gone))
 
     async def make(name: str, api: str, **parameters: Any) -> None:
         names[name] = (await call(api, name=name, **parameters))["uuid"]
@@ -185,6 +197,11 @@ TABLE: list[tuple[str, dict[str, Any]]] = [
     ("ResizeRootVolume", {"uuid": "<stopped root>", "size": 4 << 30}),
     ("ResizeDataVolume", {"uuid": "<plugged>", "size": 4 << 30}),
     ("ResizeDataVolume", {"uuid": "<unplaced>", "size": 4 << 30}),
+    ("LocalStorageMigrateVolume", {"volumeUuid": "<root>", "destHostUuid": "<empty>"}),
+    ("LocalStorageMigrateVolume", {"volumeUuid": "<data>", "destHostUuid": "<empty>"}),
+    ("LocalStorageMigrateVolume", {"volumeUuid": "<orphan>", "destHostUuid": "<empty>"}),
+    ("LocalStorageMigrateVolume", {"volumeUuid": "<root>", "destHostUuid": "<empty>", "dryRun": True}),
+    ("LocalStorageMigrateVm", {"vmInstanceUuid": "<disks>", "destHostUuid": "<empty>"}),
     ("CreateL2NoVlanNetwork", {"name": "n", "zoneUuid": "<zone>", "physicalInterface": "eth3"}),
     ("CreateL2VlanNetwork", {"name": "n", "zoneUuid": "<zone>", "physicalInterface": "eth3", "vlan": 9}),
     ("UpdateL2Network", {"uuid": "<l2>", "name": "renamed"}),

@@ -1,0 +1,95 @@
+"""Moving volumes between the local storages of hosts. The VM is off, or the volume is detached; snapshots travel with it."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from controlplane.contract.base import Api, Route, Uuid, Wire
+from controlplane.contract.host import HostInventory
+from controlplane.contract.registry import api
+from controlplane.contract.storage import LocalStorageResourceRefInventory
+from controlplane.contract.vm import VmInstanceInventory
+
+_LOCAL = "org.zstack.storage.primary.local"
+Bandwidth = Annotated[int, Field(ge=1 << 20, le=1 << 40)]  # bytes a second
+
+
+class MovedFile(Wire):
+    path: str
+    bytes: int
+
+
+class MigrationPlan(Wire):
+    """What a migration would do. `bytes` are what is allocated now; a base image that the destination lacks comes on top.
+    `needsStop`: the VM is not stopped yet, which it must be."""
+
+    source_host_uuid: str
+    source_host_name: str
+    dest_host_uuid: str
+    dest_host_name: str
+    bytes: int
+    files: list[MovedFile]
+    needs_stop: bool = False
+
+
+class MigratedRefInventory(LocalStorageResourceRefInventory):
+    plan: MigrationPlan | None = None  # of a dry run
+
+
+class MigratedVmInventory(VmInstanceInventory):
+    plan: MigrationPlan | None = None  # of a dry run
+
+
+class ExcludedHost(Wire):
+    host_uuid: str
+    name: str
+    reason: str
+
+
+class MigratableHosts(Wire):
+    """Where the volume may go, and for every other host of its zone why not."""
+
+    inventories: list[HostInventory]
+    excluded: list[ExcludedHost]
+
+
+@api
+class LocalStorageMigrateVolume(Api):
+    """A root volume of a stopped VM without data volumes, or a detached data volume, with all its snapshots. `dryRun`
+    checks and says in `plan` what would be copied; a VM that still runs is then no error but `needsStop`."""
+
+    route = Route(
+        "PUT", "/primary-storage/local-storage/volumes/{volumeUuid}/actions", "localStorageMigrateVolume"
+    )  # fmt: skip
+    package = _LOCAL
+    result = MigratedRefInventory
+    references = {"volume_uuid": "VolumeVO", "dest_host_uuid": "HostVO"}
+    volume_uuid: Uuid
+    dest_host_uuid: Uuid
+    bandwidth: Bandwidth | None = None
+    dry_run: bool = False
+
+
+@api
+class LocalStorageMigrateVm(Api):
+    """All volumes of a stopped VM as one: the destination must be able to run it. `dryRun` as for one volume."""
+
+    route = Route("PUT", "/vm-instances/{vmInstanceUuid}/actions", "localStorageMigrateVm")
+    package = _LOCAL
+    result = MigratedVmInventory
+    references = {"vm_instance_uuid": "VmInstanceVO", "dest_host_uuid": "HostVO"}
+    vm_instance_uuid: Uuid
+    dest_host_uuid: Uuid
+    bandwidth: Bandwidth | None = None
+    dry_run: bool = False
+
+
+@api
+class LocalStorageGetVolumeMigratableHosts(Api):
+    kind: ClassVar[Literal["query", "read", "change"]] = "read"
+    route = Route("GET", "/volumes/{volumeUuid}/migration-target-hosts")
+    package = _LOCAL
+    result = MigratableHosts
+    result_key = None
+    references = {"volume_uuid": "VolumeVO"}
+    volume_uuid: Uuid

@@ -1,0 +1,101 @@
+"""Moving a VM when its `host_uuid` changes: stop, move all its volumes, start, as far as each is needed and allowed.
+
+The plan asks the control plane for a dry run, so whatever the server would refuse is refused before anything is done.
+"""
+
+import contextlib
+from typing import Any
+
+from provider.client.control_plane import ControlPlane
+from provider.client.errors import ApiFailure
+from provider.framework import validate
+from provider.framework.plan import Object, Plan
+from provider.framework.schema import Attr, optional
+from provider.framework.types import BOOL, UNKNOWN
+
+HOST = ("host_uuid",)
+LIMIT = "6h"  # for the copy, unless `timeouts.update` says otherwise
+ALLOW_RESTART: dict[str, Attr] = {
+    "allow_restart": optional(
+        BOOL,
+        "Whether a running VM may be stopped and started again by a change that needs it, such as another `host_uuid`.",
+        default=False,
+    )
+}
+
+
+def plan_move(plan: Plan) -> None:
+    """Says in the plan what the move will do, or why it cannot be."""
+    prior, planned = plan.prior, plan.planned
+    wished = planned["host_uuid"]
+    if prior is None or not plan.changes("host_uuid") or wished is None:
+        return
+    if wished is UNKNOWN or plan.client is None:
+        planned["running_host_uuid"] = planned["state"] = UNKNOWN
+        return
+    if _host_of(plan.client, prior["root_volume_uuid"]) == wished:
+        return
+    try:
+        found = _move(plan.client, prior["uuid"], wished, 60, dryRun=True)["plan"]
+    except ApiFailure as failure:
+        why = "\n".join(filter(None, [failure.details, *failure.causes]))
+        plan.diagnostics.error(f"VM {prior['name']} cannot be moved to host {wished}", why, HOST)
+        return
+    restarts = found["needsStop"] and planned["power_state"] == "running"
+    if restarts and not planned["allow_restart"]:
+        plan.diagnostics.error(
+            f"VM {prior['name']} would have to be restarted",
+            f"It runs on host {found['sourceHostName']}; to move to {found['destHostName']} it must be stopped. Set "
+            'allow_restart = true to have it stopped, moved and started again, or power_state = "stopped".',
+            HOST,
+        )
+        return
+    how = "stopped, moved and started again" if restarts else "moved"
+    plan.diagnostics.warning(
+        f"VM {prior['name']} will be {how}",
+        f"From host {found['sourceHostName']} to {found['destHostName']}: offline copy of {_size(found['bytes'])}.",
+        HOST,
+    )
+    planned["running_host_uuid"] = planned["state"] = UNKNOWN
+
+
+def move(client: ControlPlane, prior: Object, planned: Object, limit: float) -> None:
+    """The VM's disks are on the wished host. A VM that ran runs again, unless it shall be stopped."""
+    uuid, wished = prior["uuid"], planned["host_uuid"]
+    if wished is None or wished == prior["host_uuid"] or _host_of(client, prior["root_volume_uuid"]) == wished:
+        return
+    path = f"/vm-instances/{uuid}"
+    ran = (client.find("vm-instances", uuid) or {}).get("state") == "Running"
+    starts = ran and planned["power_state"] == "running"
+    if ran:
+        client.action(path, "stopVmInstance", {}, timeout=limit)
+    try:
+        _move(client, uuid, wished, _copy_limit(planned))
+    except Exception:
+        if starts:  # where it was; what went wrong with the move matters more than this
+            with contextlib.suppress(ApiFailure):
+                client.action(path, "startVmInstance", {}, timeout=limit)
+        raise
+    if starts:
+        client.action(path, "startVmInstance", {}, timeout=limit)
+
+
+def _move(client: ControlPlane, uuid: str, host: str, limit: float, **more: Any) -> dict[str, Any]:
+    return client.action(
+        f"/vm-instances/{uuid}", "localStorageMigrateVm", {"destHostUuid": host, **more}, timeout=limit
+    )
+
+
+def _host_of(client: ControlPlane, volume_uuid: str) -> str | None:
+    refs = client.query("primary-storage/local-storage/resource-refs", resourceUuid=volume_uuid)
+    return refs[0]["hostUuid"] if refs else None
+
+
+def _copy_limit(planned: Object) -> float:
+    return validate.seconds((planned.get("timeouts") or {}).get("update") or LIMIT)
+
+
+def _size(count: int) -> str:
+    if count < 1 << 30:
+        return f"{count / (1 << 20):.1f} MiB"
+    return f"{count / (1 << 30):.1f} GiB"
