@@ -1,6 +1,6 @@
 """The one way from a message to its effect, whatever door it came through.
 
-A query or a read is answered at once. A change becomes an operation: that what it refers to exists, that the chosen
+A query or a read is answered at once, a query from the rows alone unless its noun has an answer of its own. A change becomes an operation: that what it refers to exists, that the chosen
 uuid is free and the checks of its noun are decided in the transaction that stores the operation, so a refused request
 leaves nothing. A repeated job uuid with the same request is the same job; with another request it is refused.
 """
@@ -25,10 +25,10 @@ async def dispatch(
     """The uuid of the job for a change, else the result as on the wire; raises `ApiError`."""
     if not (message.public or caller.account_uuid):
         raise ApiError("ID.1001", "this API needs a session; please log in")
-    if isinstance(message, Query):
-        return await world.db.read(lambda tx: query.run(tx, message))
     name = message.api_name()
-    if message.kind == "read":
+    if isinstance(message, Query) and name not in all_answers:
+        return await world.db.read(lambda tx: query.run(tx, message))
+    if message.kind != "change":
         if message.references:
             await world.db.read(lambda tx: references_exist(tx, message))
         return await all_answers[name](world, caller, message)

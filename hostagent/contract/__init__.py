@@ -20,7 +20,7 @@ from hostagent.contract.network import (
 )
 from hostagent.contract.storage import StorageSpec, StorageStatus
 from hostagent.contract.vm import ConsoleAddress, DiskSpec, IsoSpec, NicSpec, VmSpec, VmStatus
-from hostagent.contract.volume import VolumeSpec, VolumeStatus
+from hostagent.contract.volume import VolumeFile, VolumeSpec, VolumesSpec, VolumeStatus
 
 __all__ = [
     "BridgeSpec",
@@ -48,6 +48,8 @@ __all__ = [
     "StorageStatus",
     "VmSpec",
     "VmStatus",
+    "VolumeFile",
     "VolumeSpec",
     "VolumeStatus",
+    "VolumesSpec",
 ]
