@@ -34,6 +34,7 @@ from hostagent.contract import (
     VmSpec,
     VmStatus,
     VolumeSpec,
+    VolumesSpec,
     VolumeStatus,
 )
 
@@ -43,6 +44,7 @@ Progress = Callable[[int, int], Awaitable[None]]
 GENERATION_HEADER = "X-Steppe-Node-Generation"
 _CONNECT = 5.0  # seconds
 _vms = TypeAdapter(list[VmStatus])
+_volumes = TypeAdapter(list[VolumeStatus])
 _storages = TypeAdapter(list[StorageStatus])
 _LIMITS = httpx.Limits(max_connections=256, max_keepalive_connections=64, keepalive_expiry=60)
 # The host's fixed codes in the control plane's; what is not here is an operation error.
@@ -125,7 +127,18 @@ class HostClient:
         await self._send("DELETE", f"/v1/images/{uuid}", query={"storage_uuid": storage_uuid})
 
     async def put_volume(self, uuid: str, spec: VolumeSpec) -> VolumeStatus:
-        return await self._call(VolumeStatus, "PUT", f"/v1/volumes/{uuid}", spec, timeout=120)
+        """Returns when it is so, however long that takes."""
+        while True:
+            status = await self._call(VolumeStatus, "PUT", f"/v1/volumes/{uuid}", spec, 60, {"wait": 20})
+            if status.state == "ready":
+                return status
+
+    async def put_volumes(self, spec: VolumesSpec) -> list[VolumeStatus]:
+        return _volumes.validate_json((await self._send("PUT", "/v1/volumes", spec, timeout=120)).content)
+
+    async def get_volume(self, uuid: str, storage_uuid: str, path: str) -> VolumeStatus:
+        query: Query = {"storage_uuid": storage_uuid, "path": path}
+        return await self._call(VolumeStatus, "GET", f"/v1/volumes/{uuid}", query=query)
 
     async def delete_volume(self, uuid: str, storage_uuid: str, path: str) -> None:
         await self._send(

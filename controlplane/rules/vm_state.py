@@ -19,6 +19,9 @@ _RULES: dict[str, tuple[frozenset[str], str]] = {
     "DetachDataVolumeFromVm": (_SETTLED, "VM.1006"),
     "ResizeRootVolume": (_SETTLED, "SYS.1006"),
     "ResizeDataVolume": (_SETTLED, "SYS.1006"),
+    "CreateVolumeSnapshot": (_SETTLED, "SYS.1006"),
+    "DeleteVolumeSnapshot": (_SETTLED, "SYS.1006"),
+    "RevertVolumeFromSnapshot": (frozenset({STOPPED}), "SYS.1006"),
     "GetVmConsoleAddress": (frozenset({RUNNING}), "SYS.1006"),
 }
 

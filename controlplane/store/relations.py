@@ -107,7 +107,22 @@ RELATIONS: dict[str, dict[str, Relation]] = {
         "disk_offering": _one("DiskOfferingVO", "disk_offering_uuid"),
         "primary_storage": _one("PrimaryStorageVO", "primary_storage_uuid"),
         "image": _one("ImageVO", "root_image_uuid"),
+        "snapshot": _many("VolumeSnapshotVO", "volume_uuid"),
         "local_storage_host_ref": _many("LocalStorageResourceRefVO", "resource_uuid"),
+    },
+    "VolumeSnapshotVO": {
+        "volume": _one("VolumeVO", "volume_uuid"),
+        "tree": _one("VolumeSnapshotTreeVO", "tree_uuid"),
+        "primary_storage": _one("PrimaryStorageVO", "primary_storage_uuid"),
+        "local_storage_host_ref": _many("LocalStorageResourceRefVO", "resource_uuid"),
+    },
+    "VolumeSnapshotTreeVO": {
+        "volume": _one("VolumeVO", "volume_uuid"),
+        "snapshot": _many("VolumeSnapshotVO", "tree_uuid"),
+    },
+    "VolumeSnapshotGroupVO": {
+        "vm_instance": _one("VmInstanceVO", "vm_instance_uuid"),
+        "snapshot": _many("VolumeSnapshotVO", "group_uuid"),
     },
     "ImageVO": {
         "backup_storage": _refs("BackupStorageVO", *_back(_BS_IMAGE)),
@@ -116,6 +131,7 @@ RELATIONS: dict[str, dict[str, Relation]] = {
     "PrimaryStorageVO": {
         "zone": _one("ZoneVO", "zone_uuid"),
         "volume": _many("VolumeVO", "primary_storage_uuid"),
+        "volume_snapshot": _many("VolumeSnapshotVO", "primary_storage_uuid"),
         "cluster": _refs("ClusterVO", *_PS_CLUSTER),
     },
     "BackupStorageVO": {"zone": _refs("ZoneVO", *_BS_ZONE), "image": _refs("ImageVO", *_BS_IMAGE)},
@@ -143,6 +159,7 @@ RELATIONS: dict[str, dict[str, Relation]] = {
     "LocalStorageResourceRefVO": {
         "volume": _one("VolumeVO", "resource_uuid"),
         "image": _one("ImageVO", "resource_uuid"),
+        "snapshot": _one("VolumeSnapshotVO", "resource_uuid"),
     },
 }
 
@@ -166,6 +183,7 @@ LISTS: dict[str, dict[str, Shown]] = {
         "vm_nics": Shown("VmNicVO", "vm_instance_uuid", order="device_id"),
         "all_volumes": Shown("VolumeVO", "vm_instance_uuid", order="device_id"),
     },
+    "VolumeSnapshotGroupVO": {"volume_snapshots": Shown("VolumeSnapshotVO", "group_uuid", order="create_date")},
 }
 
 

@@ -484,10 +484,39 @@ _resource(
     ),
 )  # fmt: skip
 
+_resource(
+    "VolumeSnapshotVO",
+    *_named(),
+    _text("type", 32),
+    _uuid("volume_uuid", null=False),
+    _uuid("tree_uuid", null=False),
+    _uuid("parent_uuid"),
+    _uuid("group_uuid"),
+    _uuid("primary_storage_uuid"),
+    _text("primary_storage_install_path", 2048),
+    _text("volume_type", 32),
+    _text("format", 32),
+    _bool("latest"),  # the volume rests on it
+    _size("size"),
+    _text("state", 32),
+    _text("status", 32),
+    index=("volume_uuid", "tree_uuid", "parent_uuid", "group_uuid", "primary_storage_uuid", "name"),
+)
+
+_resource("VolumeSnapshotTreeVO", _uuid("volume_uuid", null=False), _bool("current"), index=("volume_uuid",))
+
+_resource(
+    "VolumeSnapshotGroupVO",
+    *_named(),
+    _uuid("vm_instance_uuid", null=False),
+    _int("snapshot_count"),
+    index=("vm_instance_uuid", "name"),
+)
+
 Table("CounterVO", metadata, Column("name", String(64), primary_key=True), _size("last"))
 
 _resource(
-    "VolumeGarbageVO",  # files of expunged volumes, until their host has deleted them; uuid is the volume's
+    "VolumeGarbageVO",  # files of no volume any more, until their host has deleted them
     _uuid("primary_storage_uuid", null=False),
     _uuid("host_uuid", null=False),
     _text("path", 2048, null=False),

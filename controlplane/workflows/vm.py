@@ -6,7 +6,7 @@ its host hears of it and until the host has let go of it; after a failure it is 
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from controlplane.contract.error import ApiError, Temporary
 from controlplane.contract.vm import (
@@ -42,6 +42,7 @@ from controlplane.workflows.world import World, tell, workflow
 _COPY = 4 * 3600.0  # seconds for a large image to reach its host
 _HOST = 300.0  # seconds for the host to start or stop a guest
 Json = dict[str, Any]
+T = TypeVar("T")
 
 
 def queue(message: Any) -> str:
@@ -57,12 +58,12 @@ def failing(code: str, what: str) -> Iterator[None]:
         raise ApiError(code, f"{what}: {error.error.details}", error.error) from error
 
 
-def on_host(op: Operation[World], host_uuid: str, do: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+def on_host(op: Operation[World], host_uuid: str, do: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
     """The same call, given up at once when the host is known to be lost."""
 
-    async def call() -> None:
+    async def call() -> T:
         try:
-            await do()
+            return await do()
         except Temporary as error:
             raise await unless_lost(op.world, host_uuid, error) from error
 

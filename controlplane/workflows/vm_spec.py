@@ -80,6 +80,7 @@ async def make_volume(world: World, host_uuid: str, volume: Json, image: Json | 
         path=volume["path"],
         size=volume["size"],
         base_image_uuid=image["uuid"] if image else None,
+        copy_of=volume.get("copy_of"),
     )
     client = world.hosts.get(host_uuid)
     try:

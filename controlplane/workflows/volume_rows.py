@@ -1,7 +1,7 @@
 """The rows of volumes: where a volume lies, what its files are, what it takes of its host's storage.
 
 A volume takes its virtual size of its host's part of the storage (thin files may grow to it), from the transaction that
-gives it a place to the one that discards it. Whoever works on a volume's files claims it by a status of its own, so that
+gives it a place to the one that discards it; each of its snapshots takes what its file has. Whoever works on a volume's files claims it by a status of its own, so that
 nobody else works on them meanwhile.
 """
 
@@ -135,12 +135,62 @@ def discard(tx: Tx, uuid: str) -> list[str]:
     volume, ref = rows.get(tx, "VolumeVO", uuid), rows.get(tx, "LocalStorageResourceRefVO", uuid)
     if volume is None:
         return []
-    garbage = []
-    if ref and volume["install_path"]:
-        where = {key: ref[key] for key in ("primary_storage_uuid", "host_uuid")}
-        rows.insert(tx, "VolumeGarbageVO", uuid=uuid, path=volume_path(volume), **where)
-        garbage.append(uuid)
-    release_disk(tx, uuid)
+    files = {uuid: volume_path(volume)} if ref else {}
+    snapshots = rows.find(tx, "VolumeSnapshotVO", volume_uuid=uuid)
+    files |= {snapshot["uuid"]: snapshot_path(snapshot) for snapshot in snapshots}
+    for file, path in files.items():
+        assert ref
+        throw_away(tx, file, path, ref)
+    for one in files:
+        release_disk(tx, one)
+        tag.remove_all(tx, one)
+    for group in {snapshot["group_uuid"] for snapshot in snapshots if snapshot["group_uuid"]}:
+        leave_group(tx, group, len([row for row in snapshots if row["group_uuid"] == group]))
+    rows.delete_where(tx, "VolumeSnapshotVO", volume_uuid=uuid)
+    rows.delete_where(tx, "VolumeSnapshotTreeVO", volume_uuid=uuid)
     tag.remove_all(tx, uuid)
     rows.delete(tx, "VolumeVO", uuid)
-    return garbage
+    return list(files)
+
+
+def throw_away(tx: Tx, garbage_uuid: str, path: str, ref: rows.Row) -> None:
+    """The file, which lies where `ref` says, belongs to nobody from now on."""
+    where = {key: ref[key] for key in ("primary_storage_uuid", "host_uuid")}
+    rows.insert(tx, "VolumeGarbageVO", uuid=garbage_uuid, path=path, **where)
+
+
+def leave_group(tx: Tx, group_uuid: str, count: int) -> None:
+    """So many snapshots of the group go; it goes with its last."""
+    group = rows.get(tx, "VolumeSnapshotGroupVO", group_uuid)
+    if group and group["snapshot_count"] > count:
+        rows.update(tx, "VolumeSnapshotGroupVO", group_uuid, snapshot_count=group["snapshot_count"] - count)
+    elif group:
+        tag.remove_all(tx, group_uuid)
+        rows.delete(tx, "VolumeSnapshotGroupVO", group_uuid)
+
+
+# -- chains ----------------------------------------------------------------------------------------------------------
+
+
+def snapshot_path(snapshot: rows.Row) -> str:
+    """Relative to the storage."""
+    return volume_path({"type": snapshot["volume_type"], "install_path": snapshot["primary_storage_install_path"]})
+
+
+def latest(tx: Tx, volume_uuid: str) -> rows.Row | None:
+    """The snapshot on which the volume rests."""
+    return rows.find_one(tx, "VolumeSnapshotVO", volume_uuid=volume_uuid, latest=True)
+
+
+def lineage(tx: Tx, snapshot: rows.Row | None) -> list[rows.Row]:
+    """The snapshot and what it rests on, lowest first."""
+    found: list[rows.Row] = []
+    while snapshot is not None:
+        found.insert(0, snapshot)
+        snapshot = rows.get(tx, "VolumeSnapshotVO", snapshot["parent_uuid"]) if snapshot["parent_uuid"] else None
+    return found
+
+
+def chain(tx: Tx, volume_uuid: str) -> list[str]:
+    """The files under the volume's own, lowest first, relative to the storage."""
+    return [snapshot_path(snapshot) for snapshot in lineage(tx, latest(tx, volume_uuid))]

@@ -26,6 +26,7 @@ from hostagent.contract import (
     StorageSpec,
     VmSpec,
     VolumeSpec,
+    VolumesSpec,
 )
 from hostagent.contract.error import rejected
 from hostagent.ensure.agent import Agent
@@ -56,6 +57,7 @@ def create_app(agent: Agent) -> Starlette:
         routes=[
             _route("/v1/vms/{uuid}", GET=calls.get_vm, PUT=calls.put_vm, DELETE=calls.delete_vm),
             _route("/v1/volumes/{uuid}", GET=calls.get_volume, PUT=calls.put_volume, DELETE=calls.delete_volume),
+            _route("/v1/volumes", PUT=calls.put_volumes),
             _route("/v1/network", GET=calls.get_network, PUT=calls.put_network),
             _route("/v1/exports/{uuid}", PUT=calls.put_export, DELETE=calls.delete_export),
             _route("/v1/imports/{uuid}", GET=calls.get_import, PUT=calls.put_import, DELETE=calls.delete_import),
@@ -118,7 +120,11 @@ class _Calls:
         return _json(await self._agent.volume.get(_uuid(request), storage, path))
 
     async def put_volume(self, request: Request) -> Response:
-        return _json(await self._agent.volume.put(_uuid(request), await self._spec(request, VolumeSpec)))
+        spec, wait = await self._spec(request, VolumeSpec), _number(request, "wait", 20)
+        return _json(await self._agent.volume.put(_uuid(request), spec, min(wait, LONGEST_WAIT)))
+
+    async def put_volumes(self, request: Request) -> Response:
+        return _json_list(await self._agent.volume.put_together(await self._spec(request, VolumesSpec)))
 
     async def delete_volume(self, request: Request) -> Response:
         self._check_node(request)

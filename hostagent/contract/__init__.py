@@ -28,7 +28,7 @@ from hostagent.contract.transfer import (
     ImportStatus,
 )
 from hostagent.contract.vm import ConsoleAddress, DiskSpec, IsoSpec, NicSpec, VmSpec, VmStatus
-from hostagent.contract.volume import VolumeSpec, VolumeStatus
+from hostagent.contract.volume import VolumeFile, VolumeSpec, VolumesSpec, VolumeStatus
 
 __all__ = [
     "BridgeSpec",
@@ -62,6 +62,8 @@ __all__ = [
     "StorageStatus",
     "VmSpec",
     "VmStatus",
+    "VolumeFile",
     "VolumeSpec",
     "VolumeStatus",
+    "VolumesSpec",
 ]

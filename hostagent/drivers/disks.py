@@ -46,7 +46,8 @@ class LocalDisks:
         part = f"{path}.new"
         with _errors(path):
             await asyncio.to_thread(os.makedirs, os.path.dirname(path), mode=0o755, exist_ok=True)
-            base = () if backing is None else ("-F", "qcow2", "-b", _relative(backing, path))
+            # -u: the size is told, so nobody need open the backing file, which a running guest may hold locked
+            base = () if backing is None else ("-u", "-F", "qcow2", "-b", _relative(backing, path))
             await self._qemu_img(part, "create", "-q", "-f", "qcow2", *base, part, str(size))
             await asyncio.to_thread(_publish, part, path)
 
@@ -68,6 +69,22 @@ class LocalDisks:
     async def cut(self, path: str, size: int) -> None:
         with _errors(path):
             await self._qemu_img(None, "resize", "-q", "--shrink", "-f", "qcow2", path, str(size))
+
+    async def copy(self, source: str, path: str) -> None:
+        part = f"{path}.new"
+        with _errors(path):
+            await asyncio.to_thread(os.makedirs, os.path.dirname(path), mode=0o755, exist_ok=True)
+            await self._qemu_img(part, "convert", "-q", "-f", "qcow2", "-O", "qcow2", source, part)
+            await asyncio.to_thread(_publish, part, path)
+
+    async def rebase(self, path: str, backing: str | None) -> None:
+        base = ("-b", "") if backing is None else ("-F", "qcow2", "-b", _relative(backing, path))
+        with _errors(path):
+            await self._qemu_img(None, "rebase", "-q", "-f", "qcow2", *base, path)
+
+    async def commit(self, path: str) -> None:
+        with _errors(path):
+            await self._qemu_img(None, "commit", "-q", "-f", "qcow2", path)
 
     async def remove(self, path: str, below: str) -> None:
         def remove() -> None:

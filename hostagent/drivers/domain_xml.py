@@ -5,6 +5,8 @@ live), one `<boot order>` per device, SMBIOS that makes cloud-init's ds-identify
 Source: https://libvirt.org/formatdomain.html
 """
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 from xml.etree import ElementTree as ET
@@ -117,11 +119,13 @@ def disk_xml(disk: DomainDisk, cache: str = "none") -> str:
 
 @dataclass(frozen=True, slots=True)
 class LiveDisk:
-    """A disk of a running domain; `target` is libvirt's name for it."""
+    """A disk of a running domain; `target` is libvirt's name for it, `below` what it rests on: path → index there."""
 
     path: str
     target: str
     xml: str
+    below: dict[str, str]
+    is_switching: bool  # a commit into the file below is ready to end
 
 
 def read_disks(xml: str) -> dict[str, LiveDisk]:
@@ -131,8 +135,37 @@ def read_disks(xml: str) -> dict[str, LiveDisk]:
         source, target = element.find("source"), element.find("target")
         if source is not None and target is not None and (serial := element.findtext("serial")):
             text = ET.tostring(element, encoding="unicode")
-            found[serial] = LiveDisk(source.get("file", ""), target.get("dev", ""), text)
+            mirror = element.find("mirror")
+            ready = mirror is not None and mirror.get("ready") == "yes"
+            found[serial] = LiveDisk(source.get("file", ""), target.get("dev", ""), text, _below(element), ready)
     return found
+
+
+def _below(element: ET.Element) -> dict[str, str]:
+    """Relative backing names lead through `..` here; paths are compared without."""
+    found: dict[str, str] = {}
+    store = element.find("backingStore")
+    while store is not None:
+        source = store.find("source")
+        if source is not None:
+            found[os.path.normpath(source.get("file", ""))] = store.get("index", "")
+        store = store.find("backingStore")
+    return found
+
+
+def snapshot_xml(xml: str, files: Mapping[str, str]) -> str:
+    """For the disks of the domain `xml` that have one of these files open (old → new); all others stay out of it."""
+    root = ET.Element("domainsnapshot")
+    disks = ET.SubElement(root, "disks")
+    for element in ET.fromstring(xml).findall("devices/disk"):  # noqa: S314
+        source, target = element.find("source"), element.find("target")
+        name = "" if target is None else target.get("dev", "")
+        new = files.get("" if source is None else source.get("file", ""))
+        disk = ET.SubElement(disks, "disk", name=name, snapshot="no" if new is None else "external")
+        if new is not None:
+            ET.SubElement(disk, "driver", type="qcow2")
+            ET.SubElement(disk, "source", file=new)
+    return ET.tostring(root, encoding="unicode")
 
 
 def _device(used: dict[str, int], prefix: str) -> str:

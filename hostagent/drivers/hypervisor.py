@@ -6,23 +6,22 @@ are not ours and are never touched or listed.
 """
 
 import contextlib
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import libvirt
 
-from hostagent.contract.error import HostError, broken, rejected
+from hostagent.contract.error import HostError, broken
 from hostagent.contract.vm import VmState
 from hostagent.drivers import domain_xml
 from hostagent.drivers.kvm_probe import KvmProbe
 from hostagent.drivers.libvirt_connection import LibvirtConnection
-from hostagent.ports.hypervisor import Domain, DomainDisk, DomainStatus, HypervisorFacts, Watcher
+from hostagent.drivers.live_disks import LiveDisks
+from hostagent.ports.hypervisor import Domain, DomainStatus, HypervisorFacts, Watcher
 
 T = TypeVar("T")
 START, DESTROY = 60.0, 30.0  # seconds; destroying a hung QEMU takes ten
-UNPLUG, PLUG = 20.0, 90.0  # seconds a guest gets to let go of a disk; for all disks of a call
 UNDEFINE = (
     libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
     | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
@@ -53,7 +52,7 @@ STOPPED = {
 }
 
 
-class LibvirtHypervisor:
+class LibvirtHypervisor(LiveDisks):
     def __init__(self, connection: LibvirtConnection, probe: KvmProbe, serial_directory: Path) -> None:
         self._connection = connection
         self._probe = probe
@@ -118,31 +117,6 @@ class LibvirtHypervisor:
 
         await self._connection.call(define)
 
-    async def plug(self, uuid: str, disks: Sequence[DomainDisk]) -> None:
-        wanted = {disk.serial: disk for disk in disks}
-
-        def plug(domain: Any) -> None:
-            live = domain_xml.read_disks(domain.XMLDesc(0))
-            for serial in live.keys() - wanted.keys():
-                _unplug(domain, serial)
-            for serial, disk in wanted.items():
-                if serial not in live:
-                    domain.attachDeviceFlags(domain_xml.disk_xml(disk), libvirt.VIR_DOMAIN_AFFECT_LIVE)
-
-        await self._must(uuid, plug, PLUG)
-
-    async def resize(self, uuid: str, path: str, size: int) -> bool:
-        def resize(domain: Any) -> bool:
-            if not domain.isActive():
-                return False
-            for disk in domain_xml.read_disks(domain.XMLDesc(0)).values():
-                if disk.path == path:
-                    domain.blockResize(disk.target, size, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
-                    return True
-            return False
-
-        return bool(await self._with(uuid, resize))
-
     async def start(self, uuid: str) -> None:
         await self._must(uuid, lambda domain: domain.isActive() or domain.create(), START)
 
@@ -184,25 +158,6 @@ class LibvirtHypervisor:
         return self._serial_directory / f"{uuid}.log"
 
 
-def _unplug(domain: Any, serial: str) -> None:
-    """Ask the guest to let go until it has. libvirt's own call returns after five seconds, whether it has or not."""
-    end = time.monotonic() + UNPLUG
-    while (disk := domain_xml.read_disks(domain.XMLDesc(0)).get(serial)) is not None:
-        if time.monotonic() > end:
-            raise rejected(
-                "in_use",
-                f"the guest did not let go of disk {serial} within {UNPLUG:g} s: it uses it, or is not up yet",
-            )
-        try:
-            domain.detachDeviceFlags(disk.xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
-        except libvirt.libvirtError as error:
-            if error.get_error_code() not in _ON_ITS_WAY:
-                raise
-        time.sleep(0.1)
-
-
-# "in the process of unplug" has no code of its own; a disk that is gone by now is found so by the next look
-_ON_ITS_WAY = (libvirt.VIR_ERR_OPERATION_FAILED, libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_ERR_DEVICE_MISSING)
 _ACPI = libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN
 
 

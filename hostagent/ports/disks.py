@@ -45,6 +45,18 @@ class Disks(Protocol):
         """Make it smaller; what lies beyond is lost."""
         ...
 
+    async def copy(self, source: str, path: str) -> None:
+        """A disk of its own with all that is read through `source`; whole or not at all."""
+        ...
+
+    async def rebase(self, path: str, backing: str | None) -> None:
+        """It rests on `backing` and reads as before. Nobody has it open."""
+        ...
+
+    async def commit(self, path: str) -> None:
+        """What `path` holds goes into the file it rests on. Nobody has either open."""
+        ...
+
     async def remove(self, path: str, below: str) -> None:
         """Absent is success; directories that become empty go too, up to but without `below`."""
         ...

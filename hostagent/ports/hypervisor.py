@@ -4,7 +4,7 @@
 `HostError` with code `libvirt` (temporary when the daemon is away, broken otherwise) or `invalid_spec`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -98,6 +98,24 @@ class Hypervisor(Protocol):
 
     async def resize(self, uuid: str, path: str, size: int) -> bool:
         """The size of a disk that a running domain has open; False when the domain is off or has no such disk."""
+        ...
+
+    async def open_disks(self, uuid: str) -> Sequence[str]:
+        """The files that a running domain writes to; none when it is off or not there."""
+        ...
+
+    async def snapshot(self, uuid: str, files: Mapping[str, str]) -> None:
+        """From one instant on the domain writes to the new files (old → new), which rest on the old ones.
+
+        File systems are quiesced when the guest's agent answers."""
+        ...
+
+    async def pull(self, uuid: str, path: str, base: str | None) -> None:
+        """An open file comes to hold what lies between it and `base`, on which it then rests."""
+        ...
+
+    async def commit(self, uuid: str, path: str, base: str) -> None:
+        """What an open file holds goes into `base`, directly under it, which the domain then writes to."""
         ...
 
     async def start(self, uuid: str) -> None: ...

@@ -1,6 +1,7 @@
 """A file system of disks in memory: path → size. Downloads over HTTP are real, their bytes are hashed and dropped."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 
 import httpx
@@ -34,13 +35,22 @@ class SimDisks:
 
     async def grow(self, path: str, size: int) -> None:
         known = self.files[path]
-        self.files[path] = DiskInfo(size, known.actual_size, known.backing)
+        self.files[path] = replace(known, size=size)
 
     async def used(self, path: str) -> int:
         return 0
 
     async def cut(self, path: str, size: int) -> None:
         await self.grow(path, size)
+
+    async def copy(self, source: str, path: str) -> None:
+        self.store(path, replace(self.files[source], backing=None))
+
+    async def rebase(self, path: str, backing: str | None) -> None:
+        self.files[path] = replace(self.files[path], backing=backing)
+
+    async def commit(self, path: str) -> None:
+        assert self.files[path].backing in self.files
 
     async def remove(self, path: str, below: str) -> None:
         self.drop(path)

@@ -1,6 +1,6 @@
 """Domains in memory. A start needs what QEMU would need: its disks, its ISO, its bridges."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hostagent.contract import ConsoleAddress
@@ -27,7 +27,7 @@ class SimHypervisor:
         self.deaf: set[str] = set()
         self.clinging: set[str] = set()
         self._path_exists = disks.files.__contains__
-        self._resize = disks.grow
+        self._disks = disks
         self._bridge_exists = bridge_exists
         self._watcher: Watcher | None = None
 
@@ -90,8 +90,30 @@ class SimHypervisor:
         domain = self.domains.get(uuid)
         if domain is None or domain.running is None or path not in {disk.path for disk in domain.running.disks}:
             return False
-        await self._resize(path, size)
+        await self._disks.grow(path, size)
         return True
+
+    async def open_disks(self, uuid: str) -> Sequence[str]:
+        domain = self.domains.get(uuid)
+        return [disk.path for disk in domain.running.disks] if domain and domain.running else []
+
+    async def snapshot(self, uuid: str, files: Mapping[str, str]) -> None:
+        self._switch(uuid, files)
+
+    async def pull(self, uuid: str, path: str, base: str | None) -> None:
+        await self._disks.rebase(path, base)
+
+    async def commit(self, uuid: str, path: str, base: str) -> None:
+        self._switch(uuid, {path: base})
+
+    def _switch(self, uuid: str, files: Mapping[str, str]) -> None:
+        """Running and defined, as libvirt does it."""
+        domain = self._domain(uuid)
+        assert domain.running is not None
+        for part in ("running", "defined"):
+            known = getattr(domain, part)
+            disks = tuple(replace(disk, path=files.get(disk.path, disk.path)) for disk in known.disks)
+            setattr(domain, part, replace(known, disks=disks))
 
     async def suspend(self, uuid: str) -> None:
         self.happen(uuid, VmState.paused, "suspended")

@@ -15,13 +15,15 @@ from hostagent.contract.error import broken
 from tests.controlplane.cloud import cloud
 
 GIB = 1 << 30
-FAULTS = ("volume.put", "hypervisor.plug", "hypervisor.start", "hypervisor.resize")
+FAULTS = ("volume.put", "hypervisor.plug", "hypervisor.start", "hypervisor.snapshot", "disks.rebase")
 
 
 async def recount(made):
     """Each host's part: what is claimed by rows is what is taken; each file has its row and each row its file."""
     refs = await made.find("LocalStorageResourceRefVO")
     volumes = {row["uuid"]: row for row in await made.find("VolumeVO")}
+    snapshots = {row["uuid"]: row["primary_storage_install_path"] for row in await made.find("VolumeSnapshotVO")}
+    paths = {uuid: row["install_path"] for uuid, row in volumes.items()} | snapshots
     total = 0
     for part in await made.find("LocalStorageHostRefVO"):
         claimed = [ref for ref in refs if ref["host_uuid"] == part["host_uuid"]]
@@ -29,16 +31,16 @@ async def recount(made):
         assert taken == sum(ref["size"] for ref in claimed)
         total += part["available_capacity"]
         seen = made.sims[part["host_uuid"]].snapshot()
-        files = {path: file["size"] for path, file in seen["volumes"].items()}
-        rows = {volumes[ref["resource_uuid"]]["install_path"]: ref["size"] for ref in claimed}
-        assert files == rows
+        assert sorted(seen["volumes"]) == sorted(paths[ref["resource_uuid"]] for ref in claimed)
+        for ref in claimed:
+            file = made.sims[part["host_uuid"]].disks.files[paths[ref["resource_uuid"]]]
+            assert ref["size"] == (file.actual_size if ref["resource_uuid"] in snapshots else file.size)
         for uuid, domain in seen["vms"].items():
             attached = [row for row in volumes.values() if row["vm_instance_uuid"] == uuid]
             attached.sort(key=lambda row: row["device_id"])
             assert domain["plugged"] == [row["install_path"] for row in attached]
-    assert {ref["resource_uuid"]: ref["size"] for ref in refs} == {
-        uuid: row["size"] for uuid, row in volumes.items() if row["install_path"]
-    }
+    sizes = {ref["resource_uuid"]: ref["size"] for ref in refs if ref["resource_type"] == "VolumeVO"}
+    assert sizes == {uuid: row["size"] for uuid, row in volumes.items() if row["install_path"]}
     (storage,) = await made.find("PrimaryStorageVO")
     assert storage["available_capacity"] == total
     assert {row["status"] for row in volumes.values()} <= {"Ready", "NotInstantiated", "Deleted"}
@@ -107,6 +109,23 @@ class Disks(RuleBasedStateMachine):
     @rule(number=some, size=size, api=st.sampled_from(["ResizeRootVolume", "ResizeDataVolume"]))
     def resize(self, number, size, api):
         self.call(api, uuid=self.pick("VolumeVO", number), size=size)
+
+    @rule(number=some)
+    def snapshot(self, number):
+        self.call("CreateVolumeSnapshot", volumeUuid=self.pick("VolumeVO", number), name="snapshot")
+
+    @rule(number=some)
+    def snapshot_all(self, number):
+        self.call("CreateVolumeSnapshotGroup", rootVolumeUuid=self.pick("VolumeVO", number), name="group")
+
+    @rule(number=some, api=st.sampled_from(["RevertVolumeFromSnapshot", "DeleteVolumeSnapshot"]))
+    def change_snapshot(self, number, api):
+        self.call(api, uuid=self.pick("VolumeSnapshotVO", number))
+
+    @rule(number=some)
+    def copy_snapshot(self, number):
+        parameters = {"volumeSnapshotUuid": self.pick("VolumeSnapshotVO", number), "name": "copy"}
+        self.call("CreateDataVolumeFromVolumeSnapshot", **parameters)
 
     @precondition(lambda self: len(self.rows("VmInstanceVO")) > 1)
     @rule(seed=some)

@@ -145,6 +145,14 @@ async def _furnish_volumes(made: Cloud, names: dict[str, str]) -> None:
     await made.call("AttachDataVolumeToVm", volumeUuid=names["plugged"], vmInstanceUuid=names["running"])
     await made.call("AttachDataVolumeToVm", volumeUuid=names["unplugged"], vmInstanceUuid=names["stopped"])
     await made.call("DeleteDataVolume", uuid=names["deleted"])
+    snapshot = {"volumeUuid": names["plugged"]}
+    for name in ("first snapshot", "second snapshot"):
+        names[name] = (await made.call("CreateVolumeSnapshot", name=name, **snapshot))["uuid"]
+    snapshot = {"volumeUuid": names["unplugged"]}
+    for name in ("root snapshot", "left branch", "right branch"):
+        if name == "right branch":
+            await made.call("RevertVolumeFromSnapshot", uuid=names["root snapshot"])
+        names[name] = (await made.call("CreateVolumeSnapshot", name=name, **snapshot))["uuid"]
     names["running root"] = (await made.get("VmInstanceVO", names["running"]))["root_volume_uuid"]
     names["stopped root"] = (await made.get("VmInstanceVO", names["stopped"]))["root_volume_uuid"]
 
@@ -202,6 +210,18 @@ TABLE: list[tuple[str, dict[str, Any]]] = [
     ("LocalStorageMigrateVolume", {"volumeUuid": "<orphan>", "destHostUuid": "<empty>"}),
     ("LocalStorageMigrateVolume", {"volumeUuid": "<root>", "destHostUuid": "<empty>", "dryRun": True}),
     ("LocalStorageMigrateVm", {"vmInstanceUuid": "<disks>", "destHostUuid": "<empty>"}),
+    ("CreateVolumeSnapshot", {"name": "live", "volumeUuid": "<plugged>", "userTags": ["mine"]}),
+    ("CreateVolumeSnapshot", {"name": "first", "volumeUuid": "<stopped root>"}),
+    ("CreateVolumeSnapshot", {"name": "detached", "volumeUuid": "<lying>"}),
+    ("CreateVolumeSnapshotGroup", {"name": "live", "rootVolumeUuid": "<running root>"}),
+    ("CreateVolumeSnapshotGroup", {"name": "stopped", "rootVolumeUuid": "<stopped root>"}),
+    ("UpdateVolumeSnapshot", {"uuid": "<first snapshot>", "name": "renamed"}),
+    ("RevertVolumeFromSnapshot", {"uuid": "<left branch>"}),
+    ("DeleteVolumeSnapshot", {"uuid": "<second snapshot>"}),
+    ("DeleteVolumeSnapshot", {"uuid": "<root snapshot>"}),
+    ("DeleteVolumeSnapshot", {"uuid": "<left branch>"}),
+    ("DeleteVolumeSnapshot", {"uuid": "<right branch>"}),
+    ("CreateDataVolumeFromVolumeSnapshot", {"name": "copy", "volumeSnapshotUuid": "<left branch>"}),
     ("CreateL2NoVlanNetwork", {"name": "n", "zoneUuid": "<zone>", "physicalInterface": "eth3"}),
     ("CreateL2VlanNetwork", {"name": "n", "zoneUuid": "<zone>", "physicalInterface": "eth3", "vlan": 9}),
     ("UpdateL2Network", {"uuid": "<l2>", "name": "renamed"}),

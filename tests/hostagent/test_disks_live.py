@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from hostagent.contract import HostError, StorageSpec
-from hostagent.drivers import hypervisor
+from hostagent.drivers import live_disks
 from tests.hostagent.live import MIB, Guest, path_of
 from tests.hostagent.specs import STORAGE, VM
 from tests.hostagent.test_hypervisor import build
@@ -37,7 +37,7 @@ async def guest(machine: Host) -> AsyncIterator[Guest]:
     finally:
         await agent.vm.delete(VM)
         await agent.close()
-        subprocess.run(["rm", "-rf", root / "volumes"], check=True)
+        subprocess.run(["rm", "-rf", root / "volumes", machine.directory / "agent"], check=True)
 
 
 async def test_a_running_guest_gets_grows_and_loses_a_disk(guest: Guest, machine: Host) -> None:
@@ -86,7 +86,7 @@ async def test_a_guest_that_is_not_up_keeps_its_disk(guest: Guest, monkeypatch: 
     guest.disks[DATA] = path_of(DATA)
     await guest.put()
     await guest.stop()
-    monkeypatch.setattr(hypervisor, "UNPLUG", 0.5)
+    monkeypatch.setattr(live_disks, "UNPLUG", 0.5)
     await guest.put(power="running", boot_token="again")  # its BIOS runs: nobody answers yet
     del guest.disks[DATA]
     with pytest.raises(HostError, match="let go") as refused:

@@ -1,0 +1,136 @@
+"""The disks of a running domain, changed while it runs: plugged, grown, frozen by snapshots, merged.
+
+libvirt's block jobs are waited for in a thread of the connection. A call that is repeated joins a job that still runs.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import libvirt
+
+from hostagent.contract.error import broken, rejected
+from hostagent.drivers import domain_xml
+from hostagent.ports.hypervisor import DomainDisk
+
+T = TypeVar("T")
+UNPLUG, PLUG = 20.0, 90.0  # seconds a guest gets to let go of a disk; for all disks of a call
+JOB = 4 * 3600.0  # seconds for a block job over a large disk
+_SNAPSHOT = (
+    libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
+    | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC
+    | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA
+    | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REUSE_EXT
+)
+
+
+class LiveDisks:
+    """Part of `LibvirtHypervisor`, which says how a domain is reached."""
+
+    async def _with(self, uuid: str, act: Callable[[Any], T], deadline: float = 20.0) -> T | None:
+        raise NotImplementedError
+
+    async def _must(self, uuid: str, act: Callable[[Any], Any], deadline: float = 20.0) -> None:
+        raise NotImplementedError
+
+    async def plug(self, uuid: str, disks: Sequence[DomainDisk]) -> None:
+        wanted = {disk.serial: disk for disk in disks}
+
+        def plug(domain: Any) -> None:
+            live = _disks(domain)
+            for serial in live.keys() - wanted.keys():
+                _unplug(domain, serial)
+            for serial, disk in wanted.items():
+                if serial not in live:
+                    domain.attachDeviceFlags(domain_xml.disk_xml(disk), libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+        await self._must(uuid, plug, PLUG)
+
+    async def open_disks(self, uuid: str) -> Sequence[str]:
+        def look(domain: Any) -> list[str]:
+            return [disk.path for disk in _disks(domain).values()] if domain.isActive() else []
+
+        return await self._with(uuid, look) or []
+
+    async def snapshot(self, uuid: str, files: Mapping[str, str]) -> None:
+        def snapshot(domain: Any) -> None:
+            xml = domain_xml.snapshot_xml(domain.XMLDesc(0), files)
+            try:
+                domain.snapshotCreateXML(xml, _SNAPSHOT | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_QUIESCE)
+            except (
+                libvirt.libvirtError
+            ):  # no agent answers, or it cannot freeze; else the second try says what is wrong
+                domain.snapshotCreateXML(xml, _SNAPSHOT)
+
+        await self._must(uuid, snapshot, JOB)
+
+    async def pull(self, uuid: str, path: str, base: str | None) -> None:
+        def pull(domain: Any) -> None:
+            disk = _disk(domain, path)
+            if not domain.blockJobInfo(disk.target):
+                below = None if base is None else f"{disk.target}[{disk.below[base]}]"
+                relative = 0 if base is None else libvirt.VIR_DOMAIN_BLOCK_REBASE_RELATIVE
+                domain.blockRebase(disk.target, below, 0, relative)
+            while domain.blockJobInfo(disk.target):
+                time.sleep(0.05)
+
+        await self._must(uuid, pull, JOB)
+
+    async def commit(self, uuid: str, path: str, base: str) -> None:
+        flags = libvirt.VIR_DOMAIN_BLOCK_COMMIT_ACTIVE | libvirt.VIR_DOMAIN_BLOCK_COMMIT_RELATIVE
+
+        def commit(domain: Any) -> None:
+            disk = _disk(domain, path)
+            if not domain.blockJobInfo(disk.target):
+                domain.blockCommit(disk.target, f"{disk.target}[{disk.below[base]}]", None, 0, flags)
+            while not _disk(domain, path).is_switching:
+                if not domain.blockJobInfo(disk.target):
+                    raise broken("internal", f"the merge of {path} into {base} ended without success")
+                time.sleep(0.05)
+            domain.blockJobAbort(disk.target, libvirt.VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT)
+
+        await self._must(uuid, commit, JOB)
+
+    async def resize(self, uuid: str, path: str, size: int) -> bool:
+        def resize(domain: Any) -> bool:
+            if not domain.isActive():
+                return False
+            for disk in _disks(domain).values():
+                if disk.path == path:
+                    domain.blockResize(disk.target, size, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
+                    return True
+            return False
+
+        return bool(await self._with(uuid, resize))
+
+
+def _disks(domain: Any) -> dict[str, domain_xml.LiveDisk]:
+    return domain_xml.read_disks(domain.XMLDesc(0))
+
+
+def _disk(domain: Any, path: str) -> domain_xml.LiveDisk:
+    for disk in _disks(domain).values():
+        if disk.path == path:
+            return disk
+    raise broken("internal", f"the domain does not write to {path}")
+
+
+def _unplug(domain: Any, serial: str) -> None:
+    """Ask the guest to let go until it has. libvirt's own call returns after five seconds, whether it has or not."""
+    end = time.monotonic() + UNPLUG
+    while (disk := _disks(domain).get(serial)) is not None:
+        if time.monotonic() > end:
+            raise rejected(
+                "in_use",
+                f"the guest did not let go of disk {serial} within {UNPLUG:g} s: it uses it, or is not up yet",
+            )
+        try:
+            domain.detachDeviceFlags(disk.xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() not in _ON_ITS_WAY:
+                raise
+        time.sleep(0.1)
+
+
+# "in the process of unplug" has no code of its own; a disk that is gone by now is found so by the next look
+_ON_ITS_WAY = (libvirt.VIR_ERR_OPERATION_FAILED, libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_ERR_DEVICE_MISSING)
