@@ -54,8 +54,10 @@ class Vms:
             elif not is_on:
                 await self._hypervisor.start(uuid)
                 self._generations.note("vm", uuid, state=VmState.running)
-            elif current is not None and current.state is VmState.paused:
-                await self._hypervisor.resume(uuid)
+            else:
+                if current is not None and current.state is VmState.paused:
+                    await self._hypervisor.resume(uuid)
+                await self._hypervisor.set_media(uuid, domain.cds, spec.force_eject)
             return await self.get(uuid)
 
     async def get(self, uuid: str) -> VmStatus:
@@ -108,6 +110,7 @@ class Vms:
             ),
             nics=tuple(sorted(spec.nics, key=lambda nic: nic.device_id)),
             boot_order=tuple(spec.boot_order),
+            boot_once=tuple(spec.boot_once),
             cpu_mode=spec.cpu_mode,
             console_mode=spec.console_mode,
         )
