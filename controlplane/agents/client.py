@@ -145,10 +145,6 @@ class HostClient:
             "DELETE", f"/v1/volumes/{uuid}", timeout=120, query={"storage_uuid": storage_uuid, "path": path}
         )
 
-    async def get_volume(self, uuid: str, storage_uuid: str, path: str) -> VolumeStatus:
-        query: Query = {"storage_uuid": storage_uuid, "path": path}
-        return await self._call(VolumeStatus, "GET", f"/v1/volumes/{uuid}", query=query)
-
     async def put_export(self, uuid: str, spec: ExportSpec) -> ExportStatus:
         return await self._call(ExportStatus, "PUT", f"/v1/exports/{uuid}", spec)
 

@@ -53,9 +53,9 @@ def can_be_copied(tx: Tx, message: CreateDataVolumeFromVolumeSnapshot) -> None:
 
 
 @answers(QueryVolumeSnapshotTree)
-async def query_trees(world: World, _caller: Caller, message: QueryVolumeSnapshotTree) -> dict[str, Any]:
+async def query_trees(world: World, caller: Caller, message: QueryVolumeSnapshotTree) -> dict[str, Any]:
     def read(tx: Tx) -> dict[str, Any]:
-        answer = query.run(tx, message)
+        answer = query.run(tx, message, caller.viewer)
         if not message.fields:
             for tree in answer.get("inventories", ()):
                 tree["tree"] = leaf(tx, tree["uuid"]).wire()

@@ -3,6 +3,8 @@
 `power` is wished. `boot_token` makes a reboot a wish too: when it differs from the one the running domain was started
 with, the domain is stopped (gracefully for up to `stop_timeout`, then by force) and started anew. A guest's own shutdown
 does not make the agent start it again: only a PUT acts. `unchanged` neither starts nor stops, and defines nothing new.
+The media in the CD drives of a running VM follow each PUT; the rest of the definition is taken at its next start. `boot_once`
+is for the boot that this PUT begins: whatever resets the guest after that, `boot_order` holds.
 
 `disks` are matched live: a domain that runs and is not restarted gets those it lacks (by `volume_uuid`) and loses those
 that are not in the list; the answer comes when the guest has let go of them, or `in_use` when it does not.
@@ -12,6 +14,8 @@ from enum import StrEnum
 from typing import Literal
 
 from hostagent.contract.base import Model, Specified
+
+BootDevice = Literal["HardDisk", "CdRom", "Network"]
 
 
 class VmState(StrEnum):
@@ -52,8 +56,10 @@ class VmSpec(Specified):
     memory_bytes: int
     disks: list[DiskSpec]
     nics: list[NicSpec]
-    isos: list[IsoSpec] = []
-    boot_order: list[Literal["HardDisk", "CdRom", "Network"]] = ["HardDisk"]
+    isos: list[IsoSpec] = []  # one for each CD drive
+    force_eject: bool = False  # take the medium out of a drive whose tray the guest has locked
+    boot_order: list[BootDevice] = ["HardDisk"]
+    boot_once: list[BootDevice] = []
     power: Literal["running", "stopped", "unchanged"]
     boot_token: str = ""
     stop_timeout: int = 60  # 0: pull the plug

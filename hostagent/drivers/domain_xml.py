@@ -6,7 +6,7 @@ Source: https://libvirt.org/formatdomain.html
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 from xml.etree import ElementTree as ET
@@ -31,7 +31,10 @@ def build(
     _text(root, "name", domain.uuid)  # VM names may be equal and change, libvirt's may not
     _text(root, "uuid", domain.uuid)
     _text(root, "title", "".join(letter for letter in domain.name if letter.isprintable()))
-    ET.SubElement(ET.SubElement(root, "metadata"), _VM, generation=str(domain.generation), boot_token=domain.boot_token)
+    ours = {"generation": str(domain.generation), "boot_token": domain.boot_token}
+    if domain.boot_once:
+        ours["boot_order"] = " ".join(domain.boot_order)  # what holds after the first boot
+    ET.SubElement(ET.SubElement(root, "metadata"), _VM, ours)
     _text(root, "memory", str(domain.memory_bytes // 1024), unit="KiB")
     _text(root, "vcpu", str(domain.cpu_num))
     sysinfo = ET.SubElement(root, "sysinfo", type="smbios")
@@ -56,7 +59,8 @@ def build(
     # 24 data volumes and several NICs are more than one bus has slots; the last slot leaves all others where they were.
     bridge = ET.SubElement(devices, "controller", type="pci", index="1", model="pci-bridge")
     ET.SubElement(bridge, "address", type="pci", domain="0x0000", bus="0x00", slot="0x1f", function="0x0")
-    order = _BootOrder(domain)
+    counts = {"HardDisk": len(domain.disks), "CdRom": max(len(domain.cds), 1), "Network": len(domain.nics)}
+    order = BootNumbers(domain.boot_once or domain.boot_order, counts)
     _disks(devices, domain, order, cache)
     _nics(devices, domain, order)
     _console(devices, domain, serial_log)
@@ -67,38 +71,49 @@ def build(
     return ET.tostring(root, encoding="unicode")
 
 
-class _BootOrder:
+class BootNumbers:
     """Numbers devices: all of the first kind, then all of the second; each number is used once."""
 
-    def __init__(self, domain: Domain) -> None:
-        counts = {"HardDisk": len(domain.disks), "CdRom": max(len(domain.cds), 1), "Network": len(domain.nics)}
+    def __init__(self, order: Iterable[str], counts: dict[str, int]) -> None:
         self._next: dict[str, int] = {}
         at = 1
-        for kind in dict.fromkeys(domain.boot_order):
+        for kind in dict.fromkeys(order):
             self._next[kind] = at
             at += counts[kind]
 
-    def number(self, device: ET.Element, kind: str) -> None:
-        if kind in self._next:
-            ET.SubElement(device, "boot", order=str(self._next[kind]))
+    def take(self, kind: str) -> int | None:
+        """The number of the next device of this kind, None for a kind that is not booted from."""
+        number = self._next.get(kind)
+        if number is not None:
             self._next[kind] += 1
+        return number
+
+    def write(self, device: ET.Element, kind: str) -> None:
+        if number := self.take(kind):
+            ET.SubElement(device, "boot", order=str(number))
 
 
-def _disks(devices: ET.Element, domain: Domain, order: _BootOrder, cache: str) -> None:
+def _disks(devices: ET.Element, domain: Domain, order: BootNumbers, cache: str) -> None:
     for disk in domain.disks:
         element = _disk(disk, cache)
-        order.number(element, "HardDisk")
+        order.write(element, "HardDisk")
         devices.append(element)
     taken = [disk.device_id + 1 for disk in domain.disks if disk.bus == "scsi"]
     used = {"sd": max(taken, default=0)}
     for path in domain.cds or (None,):
-        element = ET.SubElement(devices, "disk", type="file", device="cdrom")
-        ET.SubElement(element, "driver", name="qemu", type="raw")
-        if path is not None:
-            ET.SubElement(element, "source", file=path)
-        ET.SubElement(element, "target", dev=_device(used, "sd"), bus="scsi")
-        ET.SubElement(element, "readonly")
-        order.number(element, "CdRom")
+        element = cd_drive(path, _device(used, "sd"))
+        devices.append(element)
+        order.write(element, "CdRom")
+
+
+def cd_drive(path: str | None, target: str) -> ET.Element:
+    element = ET.Element("disk", type="file", device="cdrom")
+    ET.SubElement(element, "driver", name="qemu", type="raw")
+    if path is not None:
+        ET.SubElement(element, "source", file=path)
+    ET.SubElement(element, "target", dev=target, bus="scsi")
+    ET.SubElement(element, "readonly")
+    return element
 
 
 def _disk(disk: DomainDisk, cache: str) -> ET.Element:
@@ -177,7 +192,7 @@ def _device(used: dict[str, int], prefix: str) -> str:
     return prefix + letters
 
 
-def _nics(devices: ET.Element, domain: Domain, order: _BootOrder) -> None:
+def _nics(devices: ET.Element, domain: Domain, order: BootNumbers) -> None:
     for nic in domain.nics:
         element = ET.SubElement(devices, "interface", type="bridge")
         ET.SubElement(element, "mac", address=nic.mac)
@@ -185,7 +200,7 @@ def _nics(devices: ET.Element, domain: Domain, order: _BootOrder) -> None:
         ET.SubElement(element, "target", dev=nic.tap)
         ET.SubElement(element, "model", type=nic.model)
         ET.SubElement(element, "mtu", size=str(nic.mtu))
-        order.number(element, "Network")
+        order.write(element, "Network")
 
 
 def _console(devices: ET.Element, domain: Domain, serial_log: str) -> None:
@@ -211,6 +226,13 @@ def read_metadata(xml: str) -> tuple[int, str] | None:
     if element is None:
         return None
     return int(element.get("generation", "0")), element.get("boot_token", "")
+
+
+def read_lasting_boot_order(xml: str) -> list[str] | None:
+    """What holds after the first boot, when the domain is defined with another order for that one."""
+    element = ET.fromstring(xml).find(f"metadata/{_VM}")  # noqa: S314
+    order = None if element is None else element.get("boot_order")
+    return None if order is None else order.split()
 
 
 def read_live(xml: str) -> tuple[str, tuple[ConsoleAddress, ...], str]:

@@ -6,7 +6,7 @@ are not ours and are never touched or listed.
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,9 +14,9 @@ import libvirt
 
 from hostagent.contract.error import HostError, broken
 from hostagent.contract.vm import VmState
-from hostagent.drivers import domain_xml
+from hostagent.drivers import domain_xml, live_domain
 from hostagent.drivers.kvm_probe import KvmProbe
-from hostagent.drivers.libvirt_connection import LibvirtConnection
+from hostagent.drivers.libvirt_connection import REBOOTED, LibvirtConnection
 from hostagent.drivers.live_disks import LiveDisks
 from hostagent.ports.hypervisor import Domain, DomainStatus, HypervisorFacts, Watcher
 
@@ -43,6 +43,7 @@ EVENTS = {
     libvirt.VIR_DOMAIN_EVENT_SUSPENDED: (VmState.paused, "suspended"),
     libvirt.VIR_DOMAIN_EVENT_CRASHED: (VmState.crashed, "crashed"),
     libvirt.VIR_DOMAIN_EVENT_UNDEFINED: (VmState.unknown, "undefined"),
+    REBOOTED: (VmState.running, "reboot"),
 }
 STOPPED = {
     libvirt.VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN: (VmState.stopped, "shutdown"),
@@ -118,13 +119,16 @@ class LibvirtHypervisor(LiveDisks):
         await self._connection.call(define)
 
     async def start(self, uuid: str) -> None:
-        await self._must(uuid, lambda domain: domain.isActive() or domain.create(), START)
+        await self._must(uuid, live_domain.start, START)
 
     async def suspend(self, uuid: str) -> None:
         await self._must(uuid, lambda domain: domain.suspend())
 
     async def resume(self, uuid: str) -> None:
-        await self._must(uuid, lambda domain: domain.resume())
+        await self._must(uuid, live_domain.resume)
+
+    async def set_media(self, uuid: str, cds: Sequence[str | None], force: bool) -> None:
+        await self._must(uuid, lambda domain: live_domain.set_media(domain, cds, force), START)
 
     async def shutdown(self, uuid: str) -> None:
         await self._with(uuid, lambda domain: domain.isActive() and domain.shutdownFlags(_ACPI))

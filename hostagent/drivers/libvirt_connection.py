@@ -22,6 +22,7 @@ RETRY = 0.5  # seconds between attempts to reconnect
 log = structlog.get_logger("hostagent.libvirt")
 _starting = threading.Lock()
 _loop_running = False
+REBOOTED = -1  # the guest reset itself: libvirt tells of it by another way than of lifecycle events
 # (uuid, event, detail)
 LifecycleCallback = Callable[[str, int, int], None]
 
@@ -32,7 +33,7 @@ class LibvirtConnection:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="libvirt")
         self._connection: Any = None
         self._lost = asyncio.Event()
-        self._registration = -1
+        self._registrations: list[int] = []
         self._task: asyncio.Task[None] | None = None
         self._connected = asyncio.Event()
         self.problem = "not connected yet"
@@ -98,6 +99,9 @@ class LibvirtConnection:
         def lifecycle(_connection: Any, domain: Any, event: int, detail: int, _opaque: Any) -> None:
             loop.call_soon_threadsafe(on_event, domain.UUIDString().replace("-", ""), event, detail)
 
+        def rebooted(_connection: Any, domain: Any, _opaque: Any) -> None:
+            loop.call_soon_threadsafe(on_event, domain.UUIDString().replace("-", ""), REBOOTED, 0)
+
         def closed(_connection: Any, _reason: int, _opaque: Any) -> None:
             loop.call_soon_threadsafe(lost.set)
 
@@ -105,8 +109,13 @@ class LibvirtConnection:
             connection = libvirt.open(self._uri)
             connection.registerCloseCallback(closed, None)
             connection.setKeepAlive(5, 3)
-            lifecycle_id = libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE
-            self._registration = connection.domainEventRegisterAny(None, lifecycle_id, lifecycle, None)
+            self._registrations = [
+                connection.domainEventRegisterAny(None, kind, callback, None)
+                for kind, callback in (
+                    (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, lifecycle),
+                    (libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, rebooted),
+                )
+            ]
             return connection
 
         self._connection = await self._in_thread(connect, 30)
@@ -116,13 +125,14 @@ class LibvirtConnection:
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(HostError):
-                await self._in_thread(lambda: _close(connection, self._registration), 5)
+                await self._in_thread(lambda: _close(connection, self._registrations), 5)
 
 
-def _close(connection: Any, registration: int) -> None:
+def _close(connection: Any, registrations: list[int]) -> None:
     """A callback left registered would keep the connection open, and go on being called."""
-    with contextlib.suppress(libvirt.libvirtError):
-        connection.domainEventDeregisterAny(registration)
+    for registration in registrations:
+        with contextlib.suppress(libvirt.libvirtError):
+            connection.domainEventDeregisterAny(registration)
     with contextlib.suppress(libvirt.libvirtError):
         connection.unregisterCloseCallback()
     connection.close()

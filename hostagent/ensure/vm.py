@@ -49,22 +49,20 @@ class Vms:
             if current is None:
                 self._generations.note("vm", uuid, state=VmState.stopped)
             is_on = current is not None and current.state not in OFF
-            if spec.power == "unchanged":
-                if is_on:
-                    await self._hypervisor.plug(uuid, domain.disks)
-                return await self.get(uuid)
-            if is_on and (spec.power == "stopped" or (current and current.boot_token != spec.boot_token)):
+            wants_it_off = spec.power == "stopped" or (current and current.boot_token != spec.boot_token)
+            if is_on and wants_it_off and spec.power != "unchanged":
                 await self._stop(uuid, spec)
                 is_on = False
-            if is_on:
-                await self._hypervisor.plug(uuid, domain.disks)
             if spec.power == "stopped":
                 self._generations.note("vm", uuid, state=VmState.stopped)
-            elif not is_on:
+            elif is_on:
+                if spec.power == "running" and current is not None and current.state is VmState.paused:
+                    await self._hypervisor.resume(uuid)
+                await self._hypervisor.plug(uuid, domain.disks)
+                await self._hypervisor.set_media(uuid, domain.cds, spec.force_eject)
+            elif spec.power == "running":
                 await self._hypervisor.start(uuid)
                 self._generations.note("vm", uuid, state=VmState.running)
-            elif current is not None and current.state is VmState.paused:
-                await self._hypervisor.resume(uuid)
             return await self.get(uuid)
 
     async def get(self, uuid: str) -> VmStatus:
@@ -117,6 +115,7 @@ class Vms:
             ),
             nics=tuple(sorted(spec.nics, key=lambda nic: nic.device_id)),
             boot_order=tuple(spec.boot_order),
+            boot_once=tuple(spec.boot_once),
             cpu_mode=spec.cpu_mode,
             console_mode=spec.console_mode,
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from hostagent.contract import ConsoleAddress, NicSpec
-from hostagent.contract.vm import VmState
+from hostagent.contract.vm import BootDevice, VmState
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,10 @@ class Domain:
     disks: tuple[DomainDisk, ...]
     cds: tuple[str | None, ...]
     nics: tuple[NicSpec, ...]
-    boot_order: tuple[Literal["HardDisk", "CdRom", "Network"], ...]
+    boot_order: tuple[BootDevice, ...]
     cpu_mode: Literal["none", "host-model", "host-passthrough"]
     console_mode: Literal["vnc", "spice", "vncAndSpice"]
+    boot_once: tuple[BootDevice, ...] = ()  # for the next start; a reset of the guest follows `boot_order` again
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,10 @@ class Hypervisor(Protocol):
         ...
 
     async def resume(self, uuid: str) -> None: ...
+
+    async def set_media(self, uuid: str, cds: Sequence[str | None], force: bool) -> None:
+        """The drives of the running domain hold these, further ones nothing. Raises: no_drive, tray_locked."""
+        ...
 
     async def shutdown(self, uuid: str) -> None:
         """Press the power button (ACPI); the guest may ignore it."""

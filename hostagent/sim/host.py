@@ -105,6 +105,7 @@ class SimHost(Faults):
                     "disks": [disk.path for disk in domain.defined.disks],
                     "plugged": [disk.path for disk in domain.running.disks] if domain.running else [],
                     "cds": list(domain.defined.cds),
+                    "inserted": [cd for cd in domain.running.cds if cd] if domain.running else [],
                     "nics": [nic.model_dump() for nic in domain.defined.nics],
                     "boot_order": list(domain.defined.boot_order),
                 }
@@ -115,6 +116,9 @@ class SimHost(Faults):
 
     def guest_shuts_down(self, vm_uuid: str) -> None:
         self.hypervisor.happen(vm_uuid, VmState.stopped, "shutdown")
+
+    def guest_reboots(self, vm_uuid: str) -> None:
+        self.hypervisor.happen(vm_uuid, VmState.running, "reboot")
 
     def guest_crashes(self, vm_uuid: str) -> None:
         self.hypervisor.happen(vm_uuid, VmState.crashed, "failed")

@@ -16,16 +16,18 @@ OFF = (VmState.stopped, VmState.crashed)
 class SimDomain:
     defined: Domain
     state: VmState = VmState.stopped
-    running: Domain | None = None  # what it was started with
+    running: Domain | None = None  # what it was started with, and the media of now
 
 
 class SimHypervisor:
-    """`deaf` holds VMs whose guests ignore the power button, `clinging` those that let go of no disk."""
+    """`deaf` holds VMs whose guests ignore the power button, `clinging` those that let go of no disk, `locked` those whose
+    guests lock their trays."""
 
     def __init__(self, disks: SimDisks, bridge_exists: Callable[[str], bool]) -> None:
         self.domains: dict[str, SimDomain] = {}
         self.deaf: set[str] = set()
         self.clinging: set[str] = set()
+        self.locked: set[str] = set()
         self._path_exists = disks.files.__contains__
         self._disks = disks
         self._bridge_exists = bridge_exists
@@ -64,9 +66,7 @@ class SimHypervisor:
     async def start(self, uuid: str) -> None:
         domain = self._domain(uuid)
         wanted = domain.defined
-        for path in (*(disk.path for disk in wanted.disks), *(cd for cd in wanted.cds if cd)):
-            if not self._path_exists(path):
-                raise broken("libvirt", f"cannot access storage file '{path}': No such file or directory")
+        self._must_exist(*(disk.path for disk in wanted.disks), *wanted.cds)
         for nic in wanted.nics:
             if not self._bridge_exists(nic.bridge):
                 raise broken("libvirt", f"cannot get interface MTU on '{nic.bridge}': No such device")
@@ -117,6 +117,25 @@ class SimHypervisor:
 
     async def suspend(self, uuid: str) -> None:
         self.happen(uuid, VmState.paused, "suspended")
+
+    async def set_media(self, uuid: str, cds: Sequence[str | None], force: bool) -> None:
+        domain = self._domain(uuid)
+        if domain.running is None:
+            return
+        drives = len(domain.running.cds) or 1
+        if any(cds[drives:]):
+            raise rejected("no_drive", f"the VM runs with {drives} CD drive(s), {len(cds)} are needed; restart it")
+        self._must_exist(*cds)
+        wanted = (*cds[:drives], *[None] * (drives - len(cds)))
+        taken_out = any(old and old != new for old, new in zip(domain.running.cds, wanted, strict=False))
+        if taken_out and uuid in self.locked and not force:
+            raise rejected("tray_locked", "the guest has locked the tray of CD drive 0; use force")
+        domain.running = replace(domain.running, cds=wanted)
+
+    def _must_exist(self, *paths: str | None) -> None:
+        for path in paths:
+            if path and not self._path_exists(path):
+                raise broken("libvirt", f"cannot access storage file '{path}': No such file or directory")
 
     async def resume(self, uuid: str) -> None:
         self.happen(uuid, VmState.running, "resumed")

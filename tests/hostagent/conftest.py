@@ -12,6 +12,7 @@ from hostagent.api.app import create_app
 from hostagent.ensure.agent import Agent
 from hostagent.sim import SimHost
 from tests.hostagent.enrolment import enrolment_server
+from tests.hostagent.real_agent import agent, machine
 
 
 @pytest.fixture
@@ -26,8 +27,8 @@ def host(simulated: tuple[Agent, SimHost]) -> SimHost:
 
 @pytest.fixture
 async def api(simulated: tuple[Agent, SimHost]) -> AsyncIterator[httpx.AsyncClient]:
-    agent, _ = simulated
-    app = create_app(agent)
+    simulated_agent, _ = simulated
+    app = create_app(simulated_agent)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://host1") as client,
@@ -45,3 +46,6 @@ async def server(authority: Authority) -> AsyncIterator[str]:
     """Address of a server that enrols agents."""
     async with enrolment_server(authority) as address:
         yield address
+
+
+__all__ = ["agent", "machine"]
