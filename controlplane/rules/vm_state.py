@@ -14,6 +14,7 @@ _RULES: dict[str, tuple[frozenset[str], str]] = {
     "DestroyVmInstance": (_EXCEPT_GONE, "VM.1004"),
     "RecoverVmInstance": (frozenset({DESTROYED}), "SYS.1006"),
     "ExpungeVmInstance": (frozenset({DESTROYED}), "SYS.1006"),
+    "RerunCloudInit": (_EXCEPT_GONE | {CREATED}, "SYS.1006"),
     "GetVmConsoleAddress": (frozenset({RUNNING}), "SYS.1006"),
 }
 
