@@ -19,6 +19,7 @@ _TYPES = {
     "sk-ecdsa-sha2-nistp256@openssh.com": 4,
     "ssh-dss": 5,
 }
+_LONGEST = 8192  # characters of one line
 _WORD = re.compile(r'(?:"(?:\\.|[^"\\])*"|[^\s"])+')  # an option may contain blanks within quotes
 
 
@@ -26,14 +27,18 @@ def mended(line: str) -> str:
     """The line with its base64 in one piece. Raises ValueError with the reason when it is no public key."""
     if "PRIVATE KEY" in line:
         raise ValueError("that is a private key; give the public one (the file that ends in .pub)")
+    if len(line) > _LONGEST:
+        raise ValueError(f"it has {len(line)} characters, no key has more than {_LONGEST}")
     words = _WORD.findall(line)
     at = next((number for number, word in enumerate(words[:2]) if word in _TYPES), None)
     if at is None:
-        raise ValueError(f"{words[0][:40]!r} is no key type; a key begins with one of {', '.join(_TYPES)}")
+        raise ValueError(
+            f"{line.partition(' ')[0][:40]!r} is no key type; a key begins with one of {', '.join(_TYPES)}"
+        )
     kind, rest = words[at], words[at + 1 :]
     if not rest:
         raise ValueError(f"after {kind} the key itself is missing")
-    for count in range(1, len(rest) + 1):
+    for count in range(1, min(len(rest), 32) + 1):
         if _is_key(kind, "".join(rest[:count])):
             return " ".join([*words[: at + 1], "".join(rest[:count]), *rest[count:]])
     raise ValueError(f"after {kind} there is no base64 of such a key ({rest[0][:24]!r}…); it may have been cut off")

@@ -12,6 +12,24 @@ from yaml.constructor import SafeConstructor
 
 DEEPEST = 100
 _STANDARD = "tag:yaml.org,2002:"
+_KINDS = frozenset(
+    [
+        "str",
+        "int",
+        "float",
+        "bool",
+        "null",
+        "timestamp",
+        "binary",
+        "seq",
+        "map",
+        "set",
+        "omap",
+        "pairs",
+        "merge",
+        "value",
+    ]
+)
 _OPENING = (yaml.SequenceStartEvent, yaml.MappingStartEvent)
 _CLOSING = (yaml.SequenceEndEvent, yaml.MappingEndEvent)
 
@@ -88,7 +106,7 @@ def _must_be_shallow(text: str) -> None:
 
 
 def _must_load(node: yaml.Node) -> None:
-    if not str(node.tag).startswith(_STANDARD):
+    if kind(node) not in _KINDS:
         raise Unreadable(f"{place(node.start_mark)}: the tag {node.tag} is unknown")
     if isinstance(node, yaml.MappingNode):
         for key, _ in node.value:
