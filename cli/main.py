@@ -83,6 +83,8 @@ def _call(server: str, ca_file: str | None, words: list[str]) -> int:
         sessions.put(answer["inventory"]["uuid"])
     elif name == "LogOut" and raw["sessionUuid"] == session:
         sessions.put("")
+    for warning in answer.get("warnings", ()):
+        sys.stderr.write(f"warning: {warning}\n")
     sys.stdout.write(json.dumps(answer | {"success": True}, sort_keys=True, indent=4, ensure_ascii=False) + "\n\n")
     return 0
 

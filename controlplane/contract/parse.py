@@ -5,6 +5,7 @@ be text, a null is as good as absent. Knows no transport: REST, JSON messages an
 """
 
 import difflib
+import re
 import types
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
@@ -20,6 +21,8 @@ M = TypeVar("M", bound=Api)
 _SHOWN = 120  # characters of an offending value
 # Members of every message in some client of the reference; they say nothing about the resource.
 _ENVELOPE = frozenset({"session", "sessionId", "timeout", "requestIp", "tagUuids"})
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def wire_name(field: str) -> str:
@@ -55,8 +58,8 @@ def parse(cls: type[M], raw: Mapping[str, Any]) -> M:
     names = {*wire_names(cls), *cls.model_fields}
     given = {key: value for key, value in raw.items() if value is not None and (key in names or key not in _ENVELOPE)}
     for key, value in given.items():
-        if _holds_nul(value):
-            raise ApiError("SYS.1007", f"field[{key}] of {cls.__name__} contains a NUL character", field=key)
+        if found := _unstorable(value):
+            raise ApiError("SYS.1007", f"field[{key}] of {cls.__name__} contains {found}", field=key)
     try:
         return cls.model_validate(given)
     except ValidationError as failure:
@@ -71,13 +74,16 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f', did you mean "{close[0]}"?' if close else ""
 
 
-def _holds_nul(value: Any) -> bool:
-    """No text of a resource holds one, and PostgreSQL stores none."""
+def _unstorable(value: Any) -> str:
+    """What no text of a resource holds: PostgreSQL stores no NUL, and half a surrogate pair has no UTF-8."""
     if isinstance(value, str):
-        return "\0" in value
-    if isinstance(value, dict):
-        return any(_holds_nul(part) for item in value.items() for part in item)
-    return isinstance(value, list) and any(_holds_nul(part) for part in value)
+        if "\0" in value:
+            return "a NUL character"
+        return (
+            "" if value.isascii() or not _SURROGATE.search(value) else "half of a surrogate pair, which is no character"
+        )
+    parts = [part for item in value.items() for part in item] if isinstance(value, dict) else value
+    return next(filter(None, map(_unstorable, parts)), "") if isinstance(parts, list) else ""
 
 
 def _field(error: ErrorDetails) -> str:

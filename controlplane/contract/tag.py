@@ -27,7 +27,8 @@ class SystemTagInventory(TagInventory):
 
 @api
 class CreateSystemTag(Api):
-    """Creating the same tag on the same resource again is a success and makes no second one."""
+    """Creating the same tag on the same resource again is a success and makes no second one. A running VM is served its
+    new user data, keys, host name at once. Oddities of user data are texts in `warnings` beside the inventory."""
 
     route = Route("POST", "/system-tags")
     package = _PACKAGE
@@ -43,6 +44,8 @@ class CreateSystemTag(Api):
 
 @api
 class UpdateSystemTag(Api):
+    """The tag keeps its kind (what stands before `::`). Effect and `warnings` are those of CreateSystemTag."""
+
     route = Route("PUT", "/system-tags/{uuid}/actions", "updateSystemTag")
     package = _PACKAGE
     admin_only: ClassVar[bool] = False

@@ -73,7 +73,8 @@ class CreateVmInstance(Create):
     """A VM from an image (a template, or an ISO with `rootDiskOfferingUuid` or `rootDiskSize`); all of it or nothing.
 
     Of `hostUuid`, `clusterUuid` and `zoneUuid` the narrowest decides. System tags: `userdata::`, `sshkey::`,
-    `hostname::<name>`, `staticIp::<L3 uuid>::<address>`.
+    `rootPassword::`, `hostname::<name>`, `staticIp::<L3 uuid>::<address>`, `metadataTokens::required|optional`. What is
+    odd about user data and does not stand in the way is a text in `warnings` beside the inventory.
     """
 
     route = Route("POST", "/vm-instances")
@@ -216,3 +217,11 @@ class GetDataVolumeAttachableVm(Api):
     result_key = "inventories"
     references = {"volume_uuid": "VolumeVO"}
     volume_uuid: Uuid
+
+
+@api
+class RerunCloudInit(_OfVm):
+    """A new instance id: at the guest's next boot cloud-init runs its per-instance modules again, with the user data and
+    keys as they are then. Nothing is restarted, nothing is deleted in the guest."""
+
+    route = Route("PUT", "/vm-instances/{uuid}/actions", "rerunCloudInit")

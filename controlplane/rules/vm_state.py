@@ -22,6 +22,7 @@ _RULES: dict[str, tuple[frozenset[str], str]] = {
     "CreateVolumeSnapshot": (_SETTLED, "SYS.1006"),
     "DeleteVolumeSnapshot": (_SETTLED, "SYS.1006"),
     "RevertVolumeFromSnapshot": (frozenset({STOPPED}), "SYS.1006"),
+    "RerunCloudInit": (_EXCEPT_GONE | {CREATED}, "SYS.1006"),
     "GetVmConsoleAddress": (frozenset({RUNNING}), "SYS.1006"),
 }
 

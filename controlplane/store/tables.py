@@ -432,6 +432,8 @@ _resource(
     _text("boot_token", 64),
     _text("boot_order"),
     _time("destroyed_at"),  # since when an expunge is due
+    _int("cloud_init_runs"),  # how often a rerun was asked for: part of the instance id
+    _long_text("revoked_keys"),  # public keys taken away by tag, one a line: the guest must forget them
     index=(
         "host_uuid", "cluster_uuid", "zone_uuid", "image_uuid", "default_l3_network_uuid", "instance_offering_uuid",
         "state", "name", "account_uuid", "destroyed_at",

@@ -55,8 +55,17 @@ def snapshot(tx: Tx, host_uuid: str, generation: int) -> SnapshotSpec:
 
 def hostname(vm: rows.Row, tags: list[str], ip: str) -> str:
     """The `hostname::` tag, or the address with dashes."""
-    chosen = system_tag.values(tags, "hostname")
-    return chosen[0] if chosen else ip.replace(".", "-")
+    return _first(tags, "hostname") or ip.replace(".", "-")
+
+
+def instance_id(vm: rows.Row) -> str:
+    """By a new one cloud-init knows that it must run again."""
+    runs = vm["cloud_init_runs"]
+    return f"{vm['uuid']}-{runs}" if runs else str(vm["uuid"])
+
+
+def _first(tags: list[str], prefix: str) -> str | None:
+    return next(iter(system_tag.values(tags, prefix)), None)
 
 
 def _network(
@@ -114,17 +123,18 @@ def _instances(
         vm = vms[nic["vm_instance_uuid"]]
         own = tags.get(vm["uuid"], [])
         keys = system_tag.values(own, "sshkey")
-        written = system_tag.values(own, "userdata")
-        data = user_data.render(written[0] if written else None, keys)
+        written, password = _first(own, "userdata"), _first(own, "rootPassword")
+        data = user_data.render(written, keys, password, (vm["revoked_keys"] or "").split())
         found.append(
             InstanceMetadata(
                 vm_uuid=vm["uuid"],
-                instance_id=vm["uuid"],
+                instance_id=instance_id(vm),
                 hostname=hostname(vm, own, nic["ip"]),
                 public_keys=user_data.public_keys(keys),
                 user_data_base64=base64.b64encode(data).decode(),
                 availability_zone=zones.get(vm["zone_uuid"], {}).get("name", ""),
                 service_offering=offerings.get(vm["instance_offering_uuid"], {}).get("name", ""),
+                tokens="required" if _first(own, "metadataTokens") == "required" else "optional",
             )
         )
     return found

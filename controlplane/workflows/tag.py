@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from controlplane.contract.error import invalid, refused
+from controlplane.contract.error import invalid
 from controlplane.contract.tag import (
     CreateSystemTag,
     CreateUserTag,
@@ -13,13 +13,14 @@ from controlplane.contract.tag import (
     UpdateSystemTag,
 )
 from controlplane.operations.interface import Operation
-from controlplane.rules import system_tag
+from controlplane.rules import ssh_key, system_tag, user_data
 from controlplane.store import allocation, ownership, rows
 from controlplane.store.database import Tx
 from controlplane.workflows import inventories
-from controlplane.workflows.world import World, workflow
+from controlplane.workflows.world import World, tell, workflow
 
 _SYSTEM, _USER = TABLES = ("SystemTagVO", "UserTagVO")
+_REVOKED = 64  # keys of one VM that are remembered
 
 
 def store(
@@ -43,9 +44,7 @@ def remove_all(tx: Tx, resource_uuid: str) -> None:
 
 
 def must_fit(tx: Tx, resource_type: str, resource_uuid: str, tags: list[str], default_l3: str | None) -> None:
-    """All tags a resource is to have: each by itself, together, and beside those of other resources."""
-    for text in tags:
-        system_tag.must_be_valid(resource_type, text)
+    """All tags a resource is to have: together, and beside those of other resources. Each is valid by itself."""
     system_tag.must_be_single(resource_type, tags)
     for text in tags:
         if resource_type != "VmInstanceVO" or system_tag.prefix(text) != "hostname":
@@ -58,6 +57,13 @@ def must_fit(tx: Tx, resource_type: str, resource_uuid: str, tags: list[str], de
                 f"{system_tag.value(text)!r} already",
                 "systemTags",
             )
+
+
+def warnings(tx: Tx, resource_uuid: str) -> dict[str, Any]:
+    """The member of a result that tells what is odd about the resource's tags; nothing when nothing is."""
+    tags = rows.find(tx, _SYSTEM, resource_uuid=resource_uuid, resource_type="VmInstanceVO", inherent=False)
+    found = system_tag.warnings("VmInstanceVO", [row["tag"] for row in tags])
+    return {"warnings": found} if found else {}
 
 
 def _insert(
@@ -81,6 +87,7 @@ def _insert(
 
 def may_have(tx: Tx, resource_type: str, resource_uuid: str, text: str, replaces: str | None = None) -> None:
     """May the resource have this system tag besides those it has (without `replaces`, a tag's uuid)?"""
+    system_tag.must_be_valid(resource_type, text)
     own = rows.find(tx, _SYSTEM, resource_uuid=resource_uuid, inherent=False)
     others = [row["tag"] for row in own if row["uuid"] != replaces and row["tag"] != text]
     vm = rows.get(tx, "VmInstanceVO", resource_uuid) if resource_type == "VmInstanceVO" else None
@@ -105,9 +112,11 @@ async def create_system_tag(op: Operation[World], message: CreateSystemTag) -> d
         if row is None:
             may_have(tx, message.resource_type, message.resource_uuid, message.tag)
             row = _insert(tx, _SYSTEM, uuid, message.resource_uuid, message.resource_type, message.tag)
-        return {"inventory": SystemTagInventory.model_validate(row).wire()}
+        return _shown(tx, row)
 
-    return await op.commit("insert", insert)
+    result = await op.commit("insert", insert)
+    await _serve(op, result["inventory"])
+    return result
 
 
 @workflow(UpdateSystemTag, queue=lambda message: f"tag:{message.uuid}")
@@ -115,15 +124,20 @@ async def update_system_tag(op: Operation[World], message: UpdateSystemTag) -> d
     def update(tx: Tx) -> dict[str, Any]:
         row = inventories.must_get(tx, _SYSTEM, message.uuid)
         if row["inherent"]:
-            raise refused(f"tag {row['tag']!r} is inherent: the system keeps it")
+            raise system_tag.inherent(row["resource_type"], row["tag"])
         if system_tag.prefix(row["tag"]) != system_tag.prefix(message.tag):
-            raise invalid(f"a {system_tag.prefix(row['tag'])}:: tag cannot become {message.tag[:60]!r}", "tag")
+            raise invalid(
+                f"a {system_tag.prefix(row['tag'])}:: tag cannot become a {system_tag.prefix(message.tag)[:32]}:: tag",
+                "tag",
+            )
         may_have(tx, row["resource_type"], row["resource_uuid"], message.tag, message.uuid)
         rows.update(tx, _SYSTEM, message.uuid, tag=message.tag)
-        changed = inventories.must_get(tx, _SYSTEM, message.uuid)
-        return {"inventory": SystemTagInventory.model_validate(changed).wire()}
+        _revoke_keys(tx, row)
+        return _shown(tx, inventories.must_get(tx, _SYSTEM, message.uuid))
 
-    return await op.commit("update", update)
+    result = await op.commit("update", update)
+    await _serve(op, result["inventory"])
+    return result
 
 
 @workflow(CreateUserTag)
@@ -139,12 +153,48 @@ async def create_user_tag(op: Operation[World], message: CreateUserTag) -> dict[
 
 @workflow(DeleteTag)
 async def delete_tag(op: Operation[World], message: DeleteTag) -> dict[str, Any]:
-    def remove(tx: Tx) -> dict[str, Any]:
+    def remove(tx: Tx) -> dict[str, Any] | None:
         row = rows.get(tx, _SYSTEM, message.uuid)
         if row and row["inherent"]:
-            raise refused(f"tag {row['tag']!r} is inherent: it goes when its resource goes")
+            raise system_tag.inherent(row["resource_type"], row["tag"])
         rows.delete(tx, _SYSTEM, message.uuid)
         rows.delete(tx, _USER, message.uuid)
-        return {}
+        if row is None:
+            return None
+        _revoke_keys(tx, row)
+        return SystemTagInventory.model_validate(row).wire()
 
-    return await op.commit("delete", remove)
+    removed = await op.commit("delete", remove)
+    if removed:
+        await _serve(op, removed)
+    return {}
+
+
+def _shown(tx: Tx, row: rows.Row) -> dict[str, Any]:
+    inventory = {"inventory": SystemTagInventory.model_validate(row).wire()}
+    return inventory | (warnings(tx, row["resource_uuid"]) if system_tag.prefix(row["tag"]) == "userdata" else {})
+
+
+async def _serve(op: Operation[World], tag: dict[str, Any]) -> None:
+    """After the commit: the guest of a VM that runs is told anew, when this tag decides what it is told."""
+    if not system_tag.is_served(tag["resourceType"], tag["tag"]):
+        return
+    vm = await op.world.db.read(lambda tx: rows.get(tx, tag["resourceType"], tag["resourceUuid"]))
+    if vm and vm["host_uuid"]:
+        await tell(op, [vm["host_uuid"]])
+
+
+def _revoke_keys(tx: Tx, before: rows.Row) -> None:
+    """The keys that stood in a tag and stand in none now: cloud-init adds keys to accounts and never takes one away."""
+    vm = rows.get(tx, before["resource_type"], before["resource_uuid"])
+    if vm is None or system_tag.prefix(before["tag"]) != "sshkey":
+        return
+    left = rows.find(tx, _SYSTEM, resource_uuid=vm["uuid"], inherent=False)
+    kept = _blobs(system_tag.values([row["tag"] for row in left], "sshkey"))
+    gone = [*(vm["revoked_keys"] or "").split(), *_blobs([system_tag.value(before["tag"])])]
+    remembered = [blob for blob in dict.fromkeys(gone) if blob not in kept][-_REVOKED:]
+    rows.update(tx, "VmInstanceVO", vm["uuid"], revoked_keys="\n".join(remembered))
+
+
+def _blobs(texts: list[str]) -> list[str]:
+    return [blob for line in user_data.public_keys(texts) if (blob := ssh_key.blob(line))]

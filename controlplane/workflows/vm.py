@@ -12,6 +12,7 @@ from controlplane.contract.error import ApiError, Temporary
 from controlplane.contract.vm import (
     CreateVmInstance,
     RebootVmInstance,
+    RerunCloudInit,
     StartVmInstance,
     StopVmInstance,
     UpdateVmInstance,
@@ -24,6 +25,7 @@ from controlplane.store.database import Tx
 from controlplane.workflows import inventories
 from controlplane.workflows.ip_range import NIC, return_ip, take_ip
 from controlplane.workflows.network_service import ensure_service_ip
+from controlplane.workflows.tag import warnings
 from controlplane.workflows.vm_allocation import allocate, forget
 from controlplane.workflows.vm_placement import place_again, vacate
 from controlplane.workflows.vm_spec import (
@@ -98,7 +100,7 @@ async def create(op: Operation[World], message: CreateVmInstance) -> Json:
         def finish(tx: Tx) -> Json:
             rows.update_where(tx, "VolumeVO", {"vm_instance_uuid": uuid}, status="Ready")
             rows.update(tx, "VmInstanceVO", uuid, state=state, **_last_host(host, state))
-            return inventories.vm(tx, uuid)
+            return inventories.vm(tx, uuid) | warnings(tx, uuid)
 
         return await op.commit("finish", finish)
 
@@ -288,5 +290,19 @@ async def update(op: Operation[World], message: UpdateVmInstance) -> Json:
     result = await op.commit("update", change)
     host = result["inventory"].get("hostUuid")
     if message.default_l3_network_uuid and host:
+        await tell(op, [host])
+    return result
+
+
+@workflow(RerunCloudInit, queue=queue)
+async def rerun_cloud_init(op: Operation[World], message: RerunCloudInit) -> Json:
+    def count_up(tx: Tx) -> Json:
+        vm = inventories.must_get(tx, "VmInstanceVO", message.uuid)
+        must_allow("RerunCloudInit", message.uuid, vm["state"])
+        rows.update(tx, "VmInstanceVO", message.uuid, cloud_init_runs=vm["cloud_init_runs"] + 1)
+        return inventories.vm(tx, message.uuid)
+
+    result = await op.commit("rerun", count_up)
+    if host := result["inventory"].get("hostUuid"):
         await tell(op, [host])
     return result

@@ -1,7 +1,8 @@
 """The host's bridge firewall: one nftables table, computed whole from the snapshot and replaced in one transaction.
 
 Promises: the services of a network answer only the guests of that network on this host, and nothing of them (DHCP, ARP
-of the service address, its MAC) crosses an uplink; no guest acts as the service; with anti-spoofing a guest sends only
+of the service address, its MAC) crosses an uplink; no guest acts as the service; the services hear every guest, protected or not, from its own address alone, because the address
+is how they know whom they tell whose data; with anti-spoofing a guest sends only
 from its own MAC and IPv4 address, in ARP too, is no DHCP server and no IPv6 router, and sends nothing but IPv4, ARP
 and IPv6. A port of our bridges that the snapshot does not know reaches no uplink, service or guest: names are listed
 before the devices exist, so a VM is guarded from its first frame. Inbound checks sit in prerouting, because a bridge
@@ -68,8 +69,15 @@ RULES = """
     oifname @dhcp_guests iifname != @services udp dport { 67, 68 } counter drop
     oifname @services iifname . oifname != @service_guests counter drop
     iifname @services oifname . iifname != @service_guests counter drop
+    oifname @services jump to_service
     oifname @uplinks jump to_wire
     oifname @guests iifname != @ports counter drop
+  }
+  chain to_service {
+    ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept
+    iifname . ip saddr != @guest_ips counter drop
+    arp saddr ip 0.0.0.0 accept
+    iifname . arp saddr ip != @guest_ips counter drop
   }
   chain to_wire {
     iifname != @ports counter drop
@@ -123,7 +131,7 @@ def ruleset(snapshot: SnapshotSpec) -> str:
             f"{_device(port.tap)} . {ip}" for network, port in ports for ip in _service_ips(network)
         },
         ("guest_macs", "type ifname . ether_addr"): {f"{_device(p.tap)} . {_mac(p)}" for p in protected},
-        ("guest_ips", "type ifname . ipv4_addr"): {f"{_device(p.tap)} . {naming.ipv4('ip', p.ip)}" for p in protected},
+        ("guest_ips", "type ifname . ipv4_addr"): {f"{_device(p.tap)} . {naming.ipv4('ip', p.ip)}" for _, p in ports},
         # the client's hardware address within a DHCP message: nobody asks in another's name
         ("client_macs", "typeof iifname . @th,288,48"): {
             f"{_device(p.tap)} . 0x{_mac(p).replace(':', '')}" for p in protected

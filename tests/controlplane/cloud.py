@@ -48,6 +48,11 @@ class Cloud:
         return list(self.sims)
 
     async def call(self, api: str, /, *, caller: Caller = ADMIN, **parameters: Any) -> Any:
+        result = await self.answer(api, caller=caller, **parameters)
+        return result.get("inventory", result.get("inventories", result)) if result else result
+
+    async def answer(self, api: str, /, *, caller: Caller = ADMIN, **parameters: Any) -> Any:
+        """The whole answer."""
         message = parse(apis[api], parameters)
         result = await dispatch(self.world, self.engine, caller, message)
         if isinstance(result, str):
@@ -56,11 +61,19 @@ class Cloud:
             if status.state != "done":
                 raise Refused(ErrorCode.model_validate(status.error), status.state)
             result = status.result
-        return result.get("inventory", result.get("inventories", result)) if result else result
+        return result
 
     async def vm(self, name: str = "vm", **parameters: Any) -> Any:
-        standard = {"instanceOfferingUuid": self.offering, "imageUuid": self.image, "l3NetworkUuids": [self.l3]}
-        return await self.call("CreateVmInstance", **{"name": name, **standard, **parameters})
+        return await self.call("CreateVmInstance", **{**self.standard(), "name": name, **parameters})
+
+    def standard(self) -> dict[str, Any]:
+        """Of a VM that can be made."""
+        return {
+            "name": "vm",
+            "instanceOfferingUuid": self.offering,
+            "imageUuid": self.image,
+            "l3NetworkUuids": [self.l3],
+        }
 
     async def get(self, resource: str, uuid: str) -> Any:
         return await self.world.db.read(lambda tx: rows.get(tx, resource, uuid))

@@ -6,6 +6,8 @@ import pytest
 
 from controlplane.contract.error import ApiError
 
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFh me"
+
 
 async def test_a_new_vm_runs_with_disk_nic_and_network(cloud):
     vm = await cloud.vm("web", systemTags=["userdata::groups: [foo,bar]", "hostname::web-1"])
@@ -94,7 +96,10 @@ async def test_destroy_recover_start(cloud):
 
 async def test_expunge_leaves_nothing(cloud):
     before = cloud.seen(), await cloud.find("LocalStorageHostRefVO")
-    vm = await cloud.vm(systemTags=["sshkey::ssh-ed25519 AAAA me"], userTags=["mine"])
+    vm = await cloud.vm(
+        systemTags=[f"sshkey::{KEY}"],
+        userTags=["mine"],
+    )
     await cloud.call("DestroyVmInstance", uuid=vm["uuid"])
     await cloud.call("ExpungeVmInstance", uuid=vm["uuid"])
     for table in ("VmInstanceVO", "VmNicVO", "VolumeVO", "UserTagVO", "LocalStorageResourceRefVO", "VolumeGarbageVO"):

@@ -117,7 +117,9 @@ async def test_a_full_range(cloud):
         ["hostname::10.0.0.1"],
         ["staticIp::10.0.0.9"],
         ["staticIp::" + "f" * 32 + "::10.0.0.9"],
-        ["iso::" + "f" * 32],
+        ["sshkey::ssh-rsa AAAA"],
+        ["metadataTokens::maybe"],
+        ["userdata::#cloud-config\na: ["],
     ],
 )
 async def test_bad_system_tags(cloud, tags):

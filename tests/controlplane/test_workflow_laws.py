@@ -26,6 +26,7 @@ from tests.controlplane.cloud import Cloud, cloud, image_row, joined, network
 
 import_all()
 U = "0123456789abcdef" * 2  # a chosen uuid
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFh a"
 # Counters that only grow, times, and what a host told of itself: no two runs have them in common.
 VOLATILE = frozenset(
     {"generation", "network_generation", "last", "destroyed_at", "deleted_at", "facts", "agent_boot_id", "status_date"}
@@ -133,6 +134,12 @@ async def _furnish(made: Cloud) -> dict[str, str]:
     await call("ShareResource", resourceUuids=[names["disk2"], made.offering], accountUuids=accounts, toPublic=True)
     own = [_is("resourceUuid", names["stopped"])]
     names["system tag"] = (await call("QuerySystemTag", conditions=own))[0]["uuid"]
+    key = {
+        "resourceType": "VmInstanceVO",
+        "resourceUuid": names["running"],
+        "tag": f"sshkey::{KEY.replace('YWFh', 'YmJi')}",
+    }
+    names["key tag"] = (await call("CreateSystemTag", **key))["uuid"]
     return names
 
 
@@ -168,7 +175,7 @@ _PLACE = {"primaryStorageUuid": "<storage>", "hostUuid": "<empty>", "resourceUui
 _VM = {"instanceOfferingUuid": "<offering>", "imageUuid": "<image>", "l3NetworkUuids": ["<l3>"], "resourceUuid": U}
 # (workflow, its arguments): "<name>" is what `_furnish` called so.
 TABLE: list[tuple[str, dict[str, Any]]] = [
-    ("CreateVmInstance", {"name": "vm", **_VM, "systemTags": ["sshkey::ssh-ed25519 A", "hostname::new"]}),
+    ("CreateVmInstance", {"name": "vm", **_VM, "systemTags": [f"sshkey::{KEY}", "hostname::new"]}),
     ("CreateVmInstance", {"name": "first on its network", **_VM, "l3NetworkUuids": ["<served>"]}),
     ("CreateVmInstance", {"name": "on the empty host", **_VM, "hostUuid": "<empty>"}),
     ("CreateVmInstance", {"name": "stopped", **_VM, "strategy": "CreateStopped"}),
@@ -254,6 +261,10 @@ TABLE: list[tuple[str, dict[str, Any]]] = [
     ("UpdateSystemTag", {"uuid": "<system tag>", "tag": "hostname::other"}),
     ("CreateUserTag", {"resourceType": "ZoneVO", "resourceUuid": "<zone>", "tag": "x"}),
     ("DeleteTag", {"uuid": "<user tag>"}),
+    ("DeleteTag", {"uuid": "<key tag>"}),
+    ("UpdateSystemTag", {"uuid": "<key tag>", "tag": f"sshkey::{KEY}"}),
+    ("RerunCloudInit", {"uuid": "<running>"}),
+    ("RerunCloudInit", {"uuid": "<stopped>"}),
     ("CreateZone", {"name": "z"}),
     ("UpdateZone", {"uuid": "<zone>", "name": "renamed"}),
     ("ChangeZoneState", {"uuid": "<zone>", "stateEvent": "disable"}),

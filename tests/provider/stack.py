@@ -67,7 +67,7 @@ resource "steppe_vm" "a" {
   instance_offering_uuid = steppe_instance_offering.a.uuid
   network_uuids          = [steppe_network.a.uuid]
   host_uuid              = steppe_host.a.uuid
-  ssh_keys               = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEtest a"]
+  ssh_keys               = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFh a"]
   hostname               = "vm"
   user_data              = <<-YAML
     groups:

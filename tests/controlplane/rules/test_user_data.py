@@ -3,6 +3,8 @@
 import base64
 import email
 import gzip
+import stat
+import subprocess
 
 import pytest
 import yaml
@@ -84,6 +86,52 @@ def test_a_document_of_the_users_own_stays_whole_beside_the_key():
 
 def test_keys_are_one_a_line_and_once():
     assert public_keys([f"{KEY}\\n{KEY}", "  ssh-rsa B\n# comment\n"]) == [KEY, "ssh-rsa B"]
+
+
+def test_text_of_several_lines_was_not_minified():
+    script = "#!/bin/sh\nprintf 'a\\n'\n"
+    assert render(script, []) == script.encode()
+
+
+def test_a_password_is_set_whatever_characters_it_has():
+    served = render(None, [], "p: [{'\"#\\ä")
+    assert yaml.safe_load(served)["chpasswd"] == {"expire": False, "list": ["root:p: [{'\"#\\ä"]}
+
+
+def test_revoked_keys_are_taken_from_every_account(tmp_path):
+    """The served script itself, on a tree of homes."""
+    gone, kept = f"ssh-rsa {'Z' * 40}", f"ssh-rsa {'Y' * 40} me"
+    script = render(None, [], None, ["Z" * 40]).decode()
+    assert script.startswith("#cloud-boothook\n#!/bin/sh\n")
+    passwd = tmp_path / "passwd"
+    homes = [tmp_path / name for name in ("one", "two", "none")]
+    for home in homes[:2]:
+        (home / ".ssh").mkdir(parents=True)
+        (home / ".ssh/authorized_keys").write_text(f"# mine\n{gone}\n{kept}\n")
+    (homes[0] / ".ssh/authorized_keys").chmod(0o600)
+    passwd.write_text("".join(f"u:x:1:1::{home}:/bin/sh\n" for home in homes))
+    subprocess.run(["sh", "-c", script.replace("/etc/passwd", str(passwd))], check=True)
+    for home in homes[:2]:
+        assert (home / ".ssh/authorized_keys").read_text() == f"# mine\n{kept}\n"
+    assert stat.S_IMODE((homes[0] / ".ssh/authorized_keys").stat().st_mode) == 0o600
+    assert render(None, [gone], None, ["Z" * 40]) == render(None, [gone])  # given again
+
+
+_BODIES = st.one_of(
+    st.binary(min_size=1, max_size=400).map(lambda data: gzip.compress(data, mtime=0)),
+    st.sampled_from([b"#!/bin/sh\r\n", b"#cloud-config\r\na: 1\n", b"#cloud-boothook\n", b"## template: jinja\n#!/bin/sh\n",
+                     b"#cloud-config-archive\n- a\n", b"#include\nhttp://x/\n"])
+    .flatmap(lambda head: st.text(st.characters(codec="utf-8", exclude_categories=("C",))).map(
+        lambda tail: head + tail.encode() + b"\ttail\n\n")),
+)  # fmt: skip
+
+
+@given(_BODIES)
+def test_every_byte_survives_alone_and_beside_a_key(body):
+    written = base64.b64encode(body).decode()
+    assert render(written, []) == body
+    own, _ = email.message_from_bytes(render(written, [KEY])).get_payload()
+    assert own.get_payload(decode=True) == body
 
 
 @given(st.text(max_size=300), st.lists(st.text(max_size=80), max_size=3))

@@ -126,6 +126,47 @@ def test_nobody_acts_as_the_service_even_without_anti_spoofing(scene: Scene, for
     assert not arrives(scene.free, scene.bob, FORGERIES[forgery](scene.free, scene.bob))
 
 
+def metadata_as(guest: Guest, ip: str) -> str:
+    """What the metadata service tells the guest that takes this address; bounded, as silence is the right answer."""
+    guest.run("ip", "addr", "add", f"{ip}/24", "dev", "eth0")
+    try:
+        guest.run("arping", "-U", "-c", "1", "-I", "eth0", "-s", ip, SERVICE_IP, check=False)
+        url = f"http://{SERVICE_IP}/latest/meta-data/instance-id"
+        return guest.run("curl", "-sS", "-m", "2", "--interface", ip, url, check=False).stdout
+    finally:
+        guest.run("ip", "addr", "del", f"{ip}/24", "dev", "eth0")
+
+
+def test_no_guest_reads_anothers_metadata_by_its_address(scene: Scene) -> None:
+    """Not even one whose spoofing is not prevented otherwise; and the owner is not cut off by the attempt."""
+    for thief in (scene.alice, scene.free):
+        assert metadata_as(thief, scene.bob.ip) == ""
+        assert (
+            scene.bob.run("curl", "-sS", "-m", "3", f"http://{SERVICE_IP}/latest/meta-data/instance-id").stdout
+            == "i-12"
+        )
+
+
+def test_no_guest_reads_anothers_metadata_by_its_mac_and_address(scene: Scene) -> None:
+    for thief in (scene.alice, scene.free):
+        thief.run("ip", "link", "set", "eth0", "address", scene.bob.mac)
+        try:
+            assert metadata_as(thief, scene.bob.ip) == ""
+        finally:
+            thief.run("ip", "link", "set", "eth0", "address", thief.mac)
+            thief.run("ip", "neigh", "flush", "all")
+    for guest, number in ((scene.alice, 11), (scene.free, 13)):
+        url = f"http://{SERVICE_IP}/latest/meta-data/instance-id"
+        assert guest.run("curl", "-sS", "-m", "3", url).stdout == f"i-{number}", "honest again, it is served"
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "X-Instance-ID", "Host"])
+def test_no_header_makes_a_guest_another(scene: Scene, header: str) -> None:
+    url = f"http://{SERVICE_IP}/latest/meta-data/instance-id"
+    told = scene.alice.run("curl", "-sS", "-m", "3", "-H", f"{header}: {scene.bob.ip}", url).stdout
+    assert told == "i-11"
+
+
 def test_an_arp_probe_is_honest(scene: Scene) -> None:
     assert arrives(scene.alice, scene.bob, arp(scene.alice.mac, "0.0.0.0", scene.alice.ip))
 
