@@ -192,9 +192,10 @@ class Query(Api):
     resource: ClassVar[str]  # resource type, e.g. "ZoneVO"
     conditions: Annotated[list[Condition], Field(max_length=100)] = []
     limit: Annotated[int, Field(ge=0, le=100_000)] = 1000
-    start: Annotated[int, Field(ge=0)] = 0
+    start: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     count: bool = False
     reply_with_count: bool = False
     sort_by: str | None = None
     sort_direction: Literal["asc", "desc"] = "asc"
     fields: list[str] | None = None
+    group_by: str | None = None

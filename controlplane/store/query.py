@@ -1,28 +1,36 @@
-"""Answers the query APIs: one statement for the rows and one for each list of the inventory; never a call to a host."""
+"""Answers the query APIs: one statement for the rows and one for each list of the inventory; never a call to a host.
 
+`groupBy` leaves of the rows that are alike in a field the one with the lowest uuid. What a query may ask for is bounded, so
+that no caller keeps the database to themselves.
+"""
+
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic.alias_generators import to_camel
-from sqlalchemy import ColumnElement, FromClause, func, select
+from sqlalchemy import ColumnElement, FromClause, func, select, type_coerce
+from sqlalchemy.types import DateTime
 
-from controlplane.contract.base import Inventory, Query
+from controlplane.contract.base import Query
 from controlplane.contract.error import invalid
+from controlplane.contract.queryable import PARTS, fields, inventory_of, table_name
+from controlplane.contract.shown import is_date, writer
 from controlplane.store import tables
-from controlplane.store.condition import PARTS, condition, fields, table_name
+from controlplane.store.condition import condition
 from controlplane.store.database import Tx
 from controlplane.store.ownership import Viewer, visible
-from controlplane.store.relations import fill
-from controlplane.store.rows import Row
+from controlplane.store.relations import LISTS
+from controlplane.store.text import folded, is_text
+
+MOST_CONDITIONS = 64
+MOST_VALUES = 10_000  # of all `in` lists together
+_AT_ONCE = 1000  # resources whose lists one statement reads
 
 
 def run(tx: Tx, message: Query, viewer: Viewer) -> dict[str, Any]:
     """`{"inventories": […]}`, with `total` when asked for; with `count` the total only. Raises SYS.1007."""
     source = tables.table(table_name(message.resource))
-    where = [condition(message.resource, source, one, viewer) for one in message.conditions]
-    if viewer is not None:
-        where.append(visible(viewer, table_name(message.resource), source))
-    if message.resource in PARTS:
-        where.append(source.c.type == PARTS[message.resource][1])
+    where = _where(message, source, viewer)
     answer: dict[str, Any] = {}
     if message.count or message.reply_with_count:
         answer["total"] = int(tx.execute(select(func.count()).select_from(source).where(*where)).scalar_one())
@@ -31,42 +39,86 @@ def run(tx: Tx, message: Query, viewer: Viewer) -> dict[str, Any]:
     return {"inventories": _inventories(tx, message, source, where), **answer}
 
 
+def _where(message: Query, source: FromClause, viewer: Viewer) -> list[ColumnElement[bool]]:
+    if len(message.conditions) > MOST_CONDITIONS:
+        many = f"{message.api_name()} takes {MOST_CONDITIONS} conditions at most, not {len(message.conditions)}"
+        raise invalid(many, "conditions")
+    values = sum((one.value or "").count(",") + 1 for one in message.conditions if one.op in ("in", "not in"))
+    if values > MOST_VALUES:
+        raise invalid(f"{message.api_name()} takes {MOST_VALUES} values in lists at most, not {values}", "conditions")
+    where = [condition(message.resource, source, one, viewer) for one in message.conditions]
+    if viewer is not None:
+        where.append(visible(viewer, table_name(message.resource), source))
+    if message.resource in PARTS:
+        where.append(source.c.type == PARTS[message.resource][1])
+    if message.group_by is not None:
+        (key,) = source.primary_key
+        column = source.c[_field(message, message.group_by, "groupBy")]
+        alike = folded(column) if is_text(column) else column
+        where = [key.in_(select(func.min(key)).where(*where).group_by(alike))]
+    return where
+
+
 def _inventories(tx: Tx, message: Query, source: FromClause, where: list[ColumnElement[bool]]) -> list[dict[str, Any]]:
-    known = fields(message.resource)
-    shown = [_field(message, name, known, "fields") for name in message.fields or ()]
-    statement = select(*(source.c[known[name]] for name in shown)) if shown else select(source)
-    statement = statement.where(*where).order_by(*_order(message, source, known))
-    found = [dict(row) for row in tx.execute(statement.limit(message.limit).offset(message.start)).mappings()]
-    model = message.result
-    assert model is not None and issubclass(model, Inventory), f"{message.api_name()} declares no inventory"
-    if shown:
-        return [_part(model, row) for row in found]
-    fill(tx, table_name(message.resource), found)
-    return [model.model_validate(row).wire() for row in found]
+    table = table_name(message.resource)
+    wanted = list(dict.fromkeys(_field(message, name, "fields") for name in message.fields or ()))
+    names = tuple(wanted or shown_columns(table))
+    statement = select(*_columns(table, source, names)).where(*where).order_by(*_order(message, source))
+    write = writer(inventory_of(table), names)
+    found = [write(row) for row in tx.execute(statement.limit(message.limit).offset(message.start))]
+    if not wanted:
+        for start in range(0, len(found), _AT_ONCE):
+            _fill(tx, table, found[start : start + _AT_ONCE])
+    return found
 
 
-def _order(message: Query, source: FromClause, known: dict[str, str]) -> list[ColumnElement[Any]]:
-    """A total order, so that pages neither overlap nor leave a gap."""
+def shown_columns(table: str) -> tuple[str, ...]:
+    return tuple(name for name in fields(table).values() if name in tables.table(table).c)
+
+
+def _columns(table: str, source: FromClause, names: Sequence[str]) -> list[ColumnElement[Any]]:
+    """Dates are read as they are stored, in UTC without zone: that is how they are written."""
+    model = inventory_of(table)
+    return [type_coerce(source.c[name], DateTime) if is_date(model, name) else source.c[name] for name in names]
+
+
+def _fill(tx: Tx, table: str, found: list[dict[str, Any]]) -> None:
+    for name, shown in LISTS.get(table, {}).items():
+        wire = to_camel(name)
+        lists: dict[str, list[Any]] = {row["uuid"]: row.setdefault(wire, []) for row in found}
+        part = tables.table(shown.table)
+        belongs = part.c[shown.theirs]
+        order = (belongs, part.c[shown.order], *part.primary_key)
+        if shown.value:
+            statement = select(belongs, part.c[shown.value])
+            for uuid, value in tx.execute(statement.where(belongs.in_(list(lists))).order_by(*order)):
+                lists[uuid].append(value)
+            continue
+        names = shown_columns(shown.table)
+        write = writer(inventory_of(shown.table), names)
+        statement = select(*_columns(shown.table, part, names), belongs)
+        for row in tx.execute(statement.where(belongs.in_(list(lists))).order_by(*order)):
+            lists[row[-1]].append(write(row[:-1]))
+
+
+def _order(message: Query, source: FromClause) -> list[ColumnElement[Any]]:
+    """A total order, so that pages neither overlap nor leave a gap; null comes before every value."""
     (key,) = source.primary_key
-    order: list[ColumnElement[Any]] = [key]
-    if message.sort_by is not None:
-        column = source.c[known[_field(message, message.sort_by, known, "sortBy")]]
-        order = [column.desc() if message.sort_direction == "desc" else column.asc(), key]
-    elif "create_date" in source.c:
-        order = [source.c.create_date, key]
-    return order
+    if message.sort_by is None:
+        return [source.c.create_date, key] if "create_date" in source.c else [key]
+    column = source.c[_field(message, message.sort_by, "sortBy")]
+    by = folded(column) if is_text(column) else column
+    descending = message.sort_direction == "desc"
+    if column.nullable:  # said only where it matters: an index serves the database's own order
+        return [by.desc().nulls_last() if descending else by.asc().nulls_first(), key]
+    return [by.desc() if descending else by, key]
 
 
-def _field(message: Query, name: str, known: dict[str, str], parameter: str) -> str:
+def _field(message: Query, name: str, parameter: str) -> str:
+    known = shown_columns(table_name(message.resource))
+    by_wire = {wire: column for wire, column in fields(table_name(message.resource)).items() if column in known}
     wire = to_camel(name) if "_" in name else name
-    if wire not in known:
-        possible = ", ".join(known)
+    if wire not in by_wire:
+        possible = ", ".join(by_wire)
         raise invalid(f"{message.api_name()} cannot take {name[:100]!r} here; possible are {possible}", parameter)
-    return wire
-
-
-def _part(model: type[Inventory], row: Row) -> dict[str, Any]:
-    """Some fields of an inventory, written as the whole would be."""
-    return model.model_construct(_fields_set=set(row), **row).model_dump(
-        mode="json", by_alias=True, exclude_none=True, include=set(row)
-    )
+    return by_wire[wire]

@@ -22,9 +22,11 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    text,
 )
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from controlplane.store.text import folded, head, is_text
 
 metadata = MetaData(
     naming_convention={
@@ -55,16 +57,21 @@ def now() -> datetime.datetime:
 _SERIAL = BigInteger().with_variant(Integer, "sqlite")
 
 
+# Text is compared and ordered by code points on both databases, and "C" lets an index serve `LIKE 'abc%'`.
+def _string(length: int) -> TypeEngine[str]:
+    return String(length).with_variant(postgresql.VARCHAR(length, collation="C"), "postgresql")
+
+
 def _uuid(name: str, null: bool = True) -> Column[Any]:
-    return Column(name, String(32), nullable=null)
+    return Column(name, _string(32), nullable=null)
 
 
 def _text(name: str, length: int = 255, null: bool = True, default: str | None = None) -> Column[Any]:
-    return Column(name, String(length), nullable=null, default=default)
+    return Column(name, _string(length), nullable=null, default=default)
 
 
 def _long_text(name: str) -> Column[Any]:
-    return Column(name, Text)
+    return Column(name, Text().with_variant(postgresql.TEXT(collation="C"), "postgresql"))
 
 
 def _size(name: str, null: bool = False) -> Column[Any]:
@@ -94,20 +101,38 @@ def _named() -> list[Column[Any]]:
     return [_text("name", null=False), _text("description", 2048)]
 
 
-def _indexed(name: str, columns: Iterable[str]) -> list[Index]:
-    return [Index(f"ix_{name}_{column}", column) for column in columns]
+Columns = str | tuple[str, ...]
 
 
-def _resource(name: str, *parts: Any, index: tuple[str, ...] = ()) -> Table:
+def _indexes(table: Table, wanted: Iterable[Columns]) -> Table:
+    """A column for look-ups by its exact value; a tuple, and `name`, as queries compare and order: in lower case."""
+    for entry in wanted:
+        names = (entry,) if isinstance(entry, str) else entry
+        asked = entry == "name" or not isinstance(entry, str)
+        columns = [folded(table.c[name]) if asked and is_text(table.c[name]) else table.c[name] for name in names]
+        Index(f"ix_{table.name}_{'_'.join(names)}", *columns)
+    return table
+
+
+def _resource(name: str, *parts: Any, index: tuple[Columns, ...] = ()) -> Table:
     """A table whose rows are resources: uuid, own columns, create_date, last_op_date."""
-    key = Column("uuid", String(32), primary_key=True)
-    return Table(name, metadata, key, *parts, *_dates(), *_indexed(name, index))
+    key = Column("uuid", _string(32), primary_key=True)
+    return _indexes(Table(name, metadata, key, *parts, *_dates()), index)
 
 
-def _refs(name: str, *parts: Any, index: tuple[str, ...] = ()) -> Table:
+def _refs(name: str, *parts: Any, index: tuple[Columns, ...] = ()) -> Table:
     """A table of references: a number as key, own columns, create_date, last_op_date."""
     key = Column("id", _SERIAL, primary_key=True, autoincrement=True)
-    return Table(name, metadata, key, *parts, *_dates(), *_indexed(name, index))
+    return _indexes(Table(name, metadata, key, *parts, *_dates()), index)
+
+
+_BY_AGE = ("create_date", "uuid")  # the order of a query that asks for none
+_BY_STATE = ("state", *_BY_AGE)
+
+
+def table(resource_type: str) -> Table:
+    """The table of that name. `KeyError` names the unknown type: a fault of the code, never of a caller's input."""
+    return metadata.tables[resource_type]
 
 
 # -- places ----------------------------------------------------------------------------------------------------------
@@ -215,16 +240,18 @@ _refs(
     index=("host_uuid",),
 )
 
-Table(
-    "LocalStorageResourceRefVO",  # where a volume, image copy or snapshot lies
-    metadata,
-    Column("resource_uuid", String(32), primary_key=True),
-    _uuid("primary_storage_uuid", null=False),
-    _uuid("host_uuid", null=False),
-    _size("size"),
-    _text("resource_type", 64, null=False),
-    *_dates(),
-    *_indexed("LocalStorageResourceRefVO", ("host_uuid", "primary_storage_uuid")),
+_indexes(
+    Table(
+        "LocalStorageResourceRefVO",  # where a volume, image copy or snapshot lies
+        metadata,
+        Column("resource_uuid", _string(32), primary_key=True),
+        _uuid("primary_storage_uuid", null=False),
+        _uuid("host_uuid", null=False),
+        _size("size"),
+        _text("resource_type", 64, null=False),
+        *_dates(),
+    ),
+    ("host_uuid", "primary_storage_uuid"),
 )
 
 _resource(
@@ -436,7 +463,7 @@ _resource(
     _long_text("revoked_keys"),  # public keys taken away by tag, one a line: the guest must forget them
     index=(
         "host_uuid", "cluster_uuid", "zone_uuid", "image_uuid", "default_l3_network_uuid", "instance_offering_uuid",
-        "state", "name", "account_uuid", "destroyed_at",
+        "root_volume_uuid", "state", "name", "account_uuid", "destroyed_at", _BY_STATE, _BY_AGE,
     ),
 )  # fmt: skip
 
@@ -455,7 +482,7 @@ _resource(
     _text("driver_type", 32),
     _int("device_id"),
     UniqueConstraint("mac"),
-    index=("vm_instance_uuid", "l3_network_uuid", "ip"),
+    index=("vm_instance_uuid", "l3_network_uuid", "ip", _BY_AGE),
 )
 
 _resource(
@@ -482,7 +509,7 @@ _resource(
     _time("destroyed_at"),
     index=(
         "vm_instance_uuid", "primary_storage_uuid", "root_image_uuid", "disk_offering_uuid", "name", "account_uuid",
-        "destroyed_at",
+        "destroyed_at", _BY_AGE,
     ),
 )  # fmt: skip
 
@@ -515,7 +542,7 @@ _resource(
     index=("vm_instance_uuid", "name"),
 )
 
-Table("CounterVO", metadata, Column("name", String(64), primary_key=True), _size("last"))
+Table("CounterVO", metadata, Column("name", _string(64), primary_key=True), _size("last"))
 
 _resource(
     "VolumeGarbageVO",  # files of no volume any more, until their host has deleted them
@@ -536,9 +563,9 @@ for _tag in ("SystemTagVO", "UserTagVO"):
         _text("type", 32),
         _bool("inherent"),
         _uuid("account_uuid"),
-        Index(f"ix_{_tag}_head", text("substr(tag, 1, 100)")),  # a whole tag may be too long for an index
-        index=("resource_uuid",),
+        index=("resource_uuid", _BY_AGE),
     )
+    Index(f"ix_{_tag}_head", head(table(_tag).c.tag), table(_tag).c.resource_uuid)
 
 _resource(
     "AccountVO",
@@ -615,7 +642,7 @@ Table(
     _long_text("error"),
     Column("create_date", Utc, nullable=False, default=now),
     _time("end_date"),
-    *_indexed("AuditVO", ("account_uuid", "job_uuid", "resource_uuid", "create_date")),
+    *_indexes("AuditVO", ("account_uuid", "job_uuid", "resource_uuid", "create_date")),
 )
 
 _refs(
@@ -673,14 +700,9 @@ _refs(
 Table(
     "OperationStepVO",
     metadata,
-    Column("operation_uuid", String(32), primary_key=True),
-    Column("name", String(255), primary_key=True),
+    Column("operation_uuid", _string(32), primary_key=True),
+    Column("name", _string(255), primary_key=True),
     _int("number"),
     _long_text("output"),
     _bool("undone"),
 )
-
-
-def table(resource_type: str) -> Table:
-    """The table of that name. `KeyError` names the unknown type: a fault of the code, never of a caller's input."""
-    return metadata.tables[resource_type]

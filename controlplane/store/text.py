@@ -1,0 +1,88 @@
+"""Comparing text whatever the case of its ASCII letters, by indexes, with the same result on both databases.
+
+Letters are folded by `lower` of the "C" collation (A-Z only: what SQLite's does). A pattern that begins with plain text
+is also a range, which an index serves; a long text (a tag) is indexed by its first characters.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, String, and_, func, literal_column
+from sqlalchemy.types import Text as LongText
+
+_FOLD = {ord(letter): ord(letter) + 32 for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+HEAD = 100  # characters of a long text that its index holds; an index cannot take all of it
+_LAST = 0x10FFFF
+
+
+def fold(text: str) -> str:
+    return text.translate(_FOLD)
+
+
+def is_text(column: ColumnElement[Any]) -> bool:
+    return isinstance(column.type, String)
+
+
+def folded(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The column in lower case, itself when it is stored so."""
+    name = str(getattr(column, "name", ""))
+    return column if name.endswith("uuid") or name in ("mac", "ip") else func.lower(column)
+
+
+def head(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The indexed beginning of a long text. Its numbers are literals: for PostgreSQL an index on another expression is
+    another index, and a bound parameter makes it one."""
+    return func.lower(func.substr(column, literal_column("1"), literal_column(str(HEAD))))
+
+
+class Text:
+    """One side of a comparison."""
+
+    def __init__(self, column: ColumnElement[Any]) -> None:
+        self._whole = folded(column)
+        self._head = head(column) if isinstance(column.type, LongText) else None
+
+    def ordered(self, compare: Callable[[Any, Any], Any], text: str) -> ColumnElement[bool]:
+        return compare(self._whole, fold(text))  # type: ignore[no-any-return]
+
+    def is_one_of(self, texts: Sequence[str]) -> ColumnElement[bool]:
+        values = [fold(text) for text in texts]
+        same = self._whole == values[0] if len(values) == 1 else self._whole.in_(values)
+        if self._head is None:
+            return same
+        heads = sorted({value[:HEAD] for value in values})
+        return and_(self._head == heads[0] if len(heads) == 1 else self._head.in_(heads), same)
+
+    def begins(self, text: str) -> list[ColumnElement[bool]]:
+        """Bounds within which every text lies that begins so."""
+        left = self._whole if self._head is None else self._head
+        beginning = fold(text)[:HEAD]
+        after = _after(beginning)
+        return [left >= beginning, *([left < after] if after else [])] if beginning else []
+
+
+def like(column: ColumnElement[Any], pattern: str) -> ColumnElement[bool]:
+    r"""SQL's LIKE with `\` before a `%`, `_` or `\` that is meant; at the end it stands for itself."""
+    trailing = len(pattern) - len(pattern.rstrip("\\"))
+    whole = fold(pattern) + "\\" * (trailing % 2)
+    left = Text(column)
+    return and_(*left.begins(_beginning(whole)), folded(column).like(whole, escape="\\"))
+
+
+def _beginning(pattern: str) -> str:
+    plain, position = [], 0
+    while position < len(pattern) and pattern[position] not in "%_":
+        position += pattern[position] == "\\"
+        plain.append(pattern[position])
+        position += 1
+    return "".join(plain)
+
+
+def _after(text: str) -> str:
+    """The first text that is behind all that begin so, in the order of code points; "" when there is none."""
+    while text:
+        last = ord(text[-1]) + 1
+        if last <= _LAST:
+            return text[:-1] + chr(0xE000 if last == 0xD800 else last)
+        text = text[:-1]
+    return ""
