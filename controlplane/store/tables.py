@@ -625,24 +625,26 @@ _resource(
     UniqueConstraint("identity_uuid", "name"),
 )
 
-Table(
-    "AuditVO",  # one row for each call that changes something, refused ones included
-    metadata,
-    Column("id", _SERIAL, primary_key=True, autoincrement=True),
-    _text("api_name", 128, null=False),
-    _uuid("account_uuid"),
-    _text("account_name"),
-    _uuid("job_uuid"),
-    _text("resource_uuid", 64),
-    _text("resource_type", 64),
-    _text("client_ip", 64),
-    _long_text("request"),  # JSON, without secrets
-    _text("outcome", 16, null=False),
-    _text("error_code", 64),
-    _long_text("error"),
-    Column("create_date", Utc, nullable=False, default=now),
-    _time("end_date"),
-    *_indexes("AuditVO", ("account_uuid", "job_uuid", "resource_uuid", "create_date")),
+_indexes(
+    Table(
+        "AuditVO",  # one row for each call that changes something, refused ones included
+        metadata,
+        Column("id", _SERIAL, primary_key=True, autoincrement=True),
+        _text("api_name", 128, null=False),
+        _uuid("account_uuid"),
+        _text("account_name"),
+        _uuid("job_uuid"),
+        _text("resource_uuid", 64),
+        _text("resource_type", 64),
+        _text("client_ip", 64),
+        _long_text("request"),  # JSON, without secrets
+        _text("outcome", 16, null=False),
+        _text("error_code", 64),
+        _long_text("error"),
+        Column("create_date", Utc, nullable=False, default=now),
+        _time("end_date"),
+    ),
+    ("account_uuid", "job_uuid", "resource_uuid", "create_date"),
 )
 
 _refs(
