@@ -1,13 +1,17 @@
 """A real control plane and real host agents over simulated drivers, as processes of their own."""
 
+import contextlib
 import json
 import os
+import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +77,28 @@ class Cloud:
         for address in self.addresses:
             self._await(lambda address=address: socket.create_connection((address, self.agent_port), 1).close())
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", self.images / "guest.qcow2", "64M"], check=True)
+        (self.images / "guest.iso").write_bytes(bytes(32768) + b"\x01CD001\x01" + bytes(32768))
+
+    @contextlib.contextmanager
+    def frozen_hosts(self) -> Iterator[None]:
+        """The agents hang, as on an overloaded host: what is asked of them waits."""
+        agents = self._processes[-1]
+        agents.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            agents.send_signal(signal.SIGCONT)
+
+    def on_hosts(self, path: str) -> list[Any]:
+        """What the agents themselves say, all hosts together."""
+        pki = self.state / "pki"
+        context = ssl.create_default_context(cafile=pki / "agent-ca.pem")
+        context.load_cert_chain(pki / "client.pem", pki / "client.key")
+        found: list[Any] = []
+        for address in self.addresses:
+            with urllib.request.urlopen(f"https://{address}:{self.agent_port}{path}", context=context) as answer:
+                found += json.load(answer)
+        return found
 
     def start_control_plane(self) -> "subprocess.Popen[bytes]":
         process = self._run(
