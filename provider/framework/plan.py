@@ -35,6 +35,10 @@ class Plan:
 def draft(schema: Schema, config: Object, prior: Object | None, proposed: Object) -> Object:
     """The planned state by the schema's rules alone."""
     planned = _with_defaults(schema.attributes, config, copy.deepcopy(proposed))
+    if prior is not None:
+        # Of a nested attribute that was left out Terraform proposes null, although it is computed.
+        left_out = [name for name, one in schema.attributes.items() if one.computed and config.get(name) is None]
+        planned |= {name: prior.get(name) for name in left_out if schema.attributes[name].default is None}
     if prior is not None and planned == _without_write_only(schema, planned, prior):
         return planned
     return _mark_computed(schema.attributes, config, prior, planned)

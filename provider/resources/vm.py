@@ -19,6 +19,8 @@ from provider.resources.vm_move import ALLOW_RESTART, move, plan_move
 from provider.resources.vm_tags import VmTags, user_data_size
 
 POWER_OF_STATE = {"Running": "running", "Stopped": "stopped"}
+PLACED = "placed"  # private data: where the disks are, whether it runs or not, by the name of the wish
+WISHES = ("zone_uuid", "cluster_uuid", "host_uuid")
 GONE = frozenset({"Destroyed", "Destroying", "Expunging", "Expunged"})
 INTERFACE = Nested(
     "list",
@@ -76,10 +78,10 @@ def _wish(noun: str) -> Attr:
     """A placement wish. Left out, it stays what it was: taking a wish back moves nothing."""
     return optional(
         STRING,
-        f"UUID of the {noun} in which to place the VM; the narrowest wish decides. Null when there is no wish.",
+        f"UUID of the {noun} in which to place the VM; the narrowest wish decides. Null when there is no wish. A change "
+        f"to another {noun} than the one it is in {'moves it there' if noun == 'host' else 'makes a new VM'}.",
         computed=True,
         keep=True,
-        replace=noun != "host",  # to another host it moves
         validators=(validate.uuid,),
     )
 
@@ -133,10 +135,10 @@ class Vm(Table):
             ),
             "hostname": optional(STRING, "Host name that DHCP and metadata give to the guest.", validators=(HOSTNAME,)),
             "system_tags": optional(
-                set_of(STRING), "Further system tags, e.g. `some::thing`; userdata, sshkey, hostname and staticIp have "
+                set_of(STRING), "Further system tags, `name::value`; userdata, sshkey, hostname and staticIp have "
                 "attributes of their own.",
-                validators=(validate.each(validate.matches(r"(?!(userdata|sshkey|hostname|staticIp)::)[A-Za-z]\w*(::.*)?",
-                "a system tag without an attribute of its own")),),
+                validators=(validate.each(validate.matches(r"(?!(userdata|sshkey|hostname|staticIp)::)[A-Za-z]\w*::(.|\\n)*",
+                "a system tag `name::value` without an attribute of its own")),),
             ),
             "power_state": optional(
                 STRING, "`running` or `stopped`.", default="running", validators=(validate.one_of("running", "stopped"),)
@@ -169,13 +171,17 @@ class Vm(Table):
         elif config["network_interfaces"] is not None:
             planned["network_uuids"] = _networks(planned["network_interfaces"])
         if prior is None:
-            for wish in ("zone_uuid", "cluster_uuid", "host_uuid"):
-                if config[wish] is None:
-                    planned[wish] = None
+            planned |= {wish: None for wish in WISHES if config[wish] is None}
             return
+        placed = plan.private.get(PLACED) or {}
+        for wish in ("zone_uuid", "cluster_uuid"):
+            if plan.changes(wish) and planned[wish] is not None and planned[wish] != placed.get(wish):
+                plan.replace.append((wish,))
         plan_move(plan)
         if plan.changes("power_state"):
             planned["state"] = planned["running_host_uuid"] = UNKNOWN
+        if plan.changes("default_network_uuid"):
+            planned["ip"] = planned["mac"] = UNKNOWN
 
     def parameters(self, context: Context, planned: Object) -> dict[str, Any]:
         stopped = planned["power_state"] == "stopped"
@@ -212,9 +218,10 @@ class Vm(Table):
 
     def merge(self, context: Context, inventory: Inventory, state: Object) -> Object:
         merged = super().merge(context, inventory, state)
+        context.private[PLACED] = _placed(context.client, inventory)
         merged |= VmTags.of(context.client, state["uuid"]).merged(state)
         # Wishes stay wishes: the inventory's words of the same name are facts.
-        merged |= {wish: state.get(wish) for wish in ("zone_uuid", "cluster_uuid", "host_uuid")}
+        merged |= {wish: state.get(wish) for wish in WISHES}
         nics = sorted(inventory.get("vmNics", []), key=lambda nic: nic.get("deviceId", 0))
         merged["nics"] = [_nic(nic) for nic in nics]
         default = inventory.get("defaultL3NetworkUuid")
@@ -231,8 +238,18 @@ class Vm(Table):
         """An imported VM is wished to be where it is."""
         state = super().import_state(context, identifier)
         inventory = context.client.find(self.collection, identifier) or {}
-        return state | {"zone_uuid": inventory.get("zoneUuid"), "cluster_uuid": inventory.get("clusterUuid"),
-                        "host_uuid": inventory.get("hostUuid")}  # fmt: skip
+        root: Inventory = next((one for one in inventory.get("allVolumes", []) if one["type"] == "Root"), {})
+        placed: Object = context.private[PLACED]
+        return state | placed | {"root_disk_offering_uuid": root.get("diskOfferingUuid")}
+
+
+def _placed(client: ControlPlane, inventory: Inventory) -> Object:
+    """Zone, cluster and host of a VM; a VM that has never run is where its root volume is."""
+    host = inventory.get("hostUuid") or inventory.get("lastHostUuid")
+    if host is None and inventory.get("rootVolumeUuid"):
+        refs = client.query("primary-storage/local-storage/resource-refs", resourceUuid=inventory["rootVolumeUuid"])
+        host = next((one["hostUuid"] for one in refs), None)
+    return {"zone_uuid": inventory.get("zoneUuid"), "cluster_uuid": inventory.get("clusterUuid"), "host_uuid": host}
 
 
 def _nic(nic: Inventory) -> Object:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ import pytest
 from provider.main import Steppe
 from provider.wire.server import Served
 from tests.provider.cloud import Cloud
+from tests.provider.stack import land_for_vms
+from tools import build_provider
 
 SOURCE = "terraform.local/steppe/steppe"
 # Whatever the user configured for the command line must not matter.
@@ -115,9 +118,8 @@ class Terraform:
         return Run(process.returncode, output)
 
 
-@pytest.fixture
-def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Terraform]]:
-    """`serve(provider)` → Terraform that uses it; works with any number of providers."""
+@contextmanager
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Terraform]]:
     if shutil.which("terraform") is None:
         pytest.skip("terraform is not installed")
     running: list[Served] = []
@@ -143,6 +145,13 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Te
         served.close()
 
 
+@pytest.fixture
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Terraform]]:
+    """`serve(provider)` → Terraform that uses it; works with any number of providers."""
+    with serving(tmp_path_factory) as start:
+        yield start
+
+
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """A control plane with two enrolled hosts; tests share it and leave it empty."""
@@ -160,3 +169,36 @@ def steppe(serve: Callable[..., Terraform], cloud: Cloud, monkeypatch: pytest.Mo
     if (terraform.directory / "terraform.tfstate").exists():
         done = terraform.destroy()
         assert done.succeeded, done.output
+
+
+@pytest.fixture(scope="module")
+def land(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """What VMs need, for a module of tests that make VMs: its uuids by address."""
+    with pytest.MonkeyPatch.context() as patch, serving(tmp_path_factory) as start:
+        for name, value in cloud.environment.items():
+            patch.setenv(name, value)
+        terraform = start(Steppe())
+        terraform.write(land_for_vms(cloud))
+        terraform.must_apply()
+        yield {address: values["uuid"] for address, values in terraform.state().items()}
+        done = terraform.destroy()
+        assert done.succeeded, done.output
+
+
+@pytest.fixture
+def plugin(
+    cloud: Cloud, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Terraform]:
+    """Terraform with the provider as users have it: built, installed by `terraform init`, a process of its own."""
+    if shutil.which("terraform") is None:
+        pytest.skip("terraform is not installed")
+    build, directory = tmp_path_factory.mktemp("build"), tmp_path_factory.mktemp("plugin")
+    monkeypatch.setattr(build_provider, "BUILD", build)
+    build_provider.main()
+    terraform = Terraform(directory, cloud.environment | {"TF_CLI_CONFIG_FILE": str(build / "terraformrc")})
+    terraform.write("")
+    done = terraform.run("init", "-no-color")
+    assert done.succeeded, done.output
+    yield terraform
+    done = terraform.destroy()
+    assert done.succeeded, done.output

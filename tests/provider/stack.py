@@ -79,8 +79,49 @@ resource "steppe_vm" "a" {
 }
 """
 
+# Beside EVERYTHING, for the tests of VMs: a second host, network, image and offering, and an ISO.
+MORE = """
+resource "steppe_host" "b" {
+  name          = "host b"
+  management_ip = "%(other_ip)s"
+  cluster_uuid  = steppe_cluster.a.uuid
+}
+resource "steppe_image" "b" {
+  name              = "image b"
+  url               = "file://%(images)s/guest.qcow2"
+  format            = "qcow2"
+  image_store_uuids = [steppe_image_store.a.uuid]
+}
+resource "steppe_image" "iso" {
+  name              = "iso"
+  url               = "file://%(images)s/guest.iso"
+  format            = "iso"
+  image_store_uuids = [steppe_image_store.a.uuid]
+}
+resource "steppe_instance_offering" "b" {
+  name        = "large"
+  cpu_num     = 2
+  memory_size = 512 * 1024 * 1024
+}
+resource "steppe_instance_offering" "huge" {
+  name        = "huge"
+  cpu_num     = 1
+  memory_size = 1024 * 1024 * 1024 * 1024
+}
+resource "steppe_disk_offering" "b" {
+  name      = "disk b"
+  disk_size = 2 * 1024 * 1024 * 1024
+}
+resource "steppe_network" "b" {
+  name            = "l3 b"
+  l2_network_uuid = steppe_l2_network.a.uuid
+  cidr            = "10.8.0.0/24"
+}
+"""
+
 # A change in place for every resource.
 RENAMES = {
+    '"vm"\n  image': '"vm two"\n  image',
     '"zone"\n': '"zone of mine"\n',
     '"two hosts"': '"now with another description"',
     '"host"\n': '"first host"\n',
@@ -96,6 +137,14 @@ RENAMES = {
 
 def everything(cloud: Cloud) -> str:
     return EVERYTHING % {"ip": cloud.addresses[0], "images": cloud.images}
+
+
+def with_vm(cloud: Cloud) -> str:
+    return everything(cloud) + VM
+
+
+def land_for_vms(cloud: Cloud) -> str:
+    return everything(cloud) + MORE % {"other_ip": cloud.addresses[1], "images": cloud.images}
 
 
 def renamed(text: str) -> str:
