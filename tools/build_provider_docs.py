@@ -10,8 +10,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from provider.client.credentials import ENVIRONMENT  # noqa: E402
 from provider.framework.schema import Attr, Nested, Schema  # noqa: E402
-from provider.main import ENVIRONMENT, Steppe  # noqa: E402
+from provider.main import Steppe  # noqa: E402
 
 DOCS = ROOT / "docs" / "provider"
 EXAMPLES = sorted((ROOT / "examples").glob("*/*.tf"))
@@ -93,6 +94,9 @@ def _schema(schema: Schema) -> str:
     for name, shape in nested:
         text += f'\n<a id="nestedatt--{name}"></a>\n### Nested Schema for `{name}`\n\n'
         text += "".join(_line(member, one, kind=True) for member, one in sorted(shape.attributes.items()))
+        nested += [
+            (member, one.shape) for member, one in sorted(shape.attributes.items()) if isinstance(one.shape, Nested)
+        ]
     return text
 
 
