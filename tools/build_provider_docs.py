@@ -60,10 +60,11 @@ def _resource(type_name: str, schema: Schema) -> str:
 
 
 def _data_source(type_name: str, schema: Schema) -> str:
+    example = _example("data", type_name) or f'data "{type_name}" "example" {{\n  name = "example"\n}}'
     return (
         _front(f"{type_name} Data Source - Steppe", schema.description)
         + f"# {type_name} (Data Source)\n\n{schema.description}\n\n## Example Usage\n\n"
-        + f'```terraform\ndata "{type_name}" "example" {{\n  name = "example"\n}}\n```\n\n'
+        + f"```terraform\n{example}\n```\n\n"
         + _schema(schema)
     )
 

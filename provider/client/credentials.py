@@ -4,6 +4,7 @@ The file is TOML with the same names: `endpoint = "https://10.0.0.1:8443"`, `acc
 """
 
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Mapping
@@ -71,16 +72,13 @@ def read(path: Path) -> dict[str, str | None]:
     except OSError as error:
         raise Refused("The credentials file cannot be read", f"{path}: {error.strerror}", at) from None
     except ValueError as error:
-        # Only the place of the mistake: the text around it may be a secret.
-        raise Refused("The credentials file is not TOML", f"{path}: {_place(str(error))}", at) from None
+        # The parser's words may quote the text around the mistake, a secret perhaps.
+        place = re.search(r"\(at .*\)", str(error))
+        problem = f"a mistake {place[0][1:-1]}" if place else "it is no UTF-8 text"
+        raise Refused("The credentials file is not TOML", f"{path}: {problem}.", at) from None
     allowed = [name for name in ENVIRONMENT if name != "credentials_file"]
     for name, value in found.items():
         if name not in allowed or not isinstance(value, str):
             problem = "is not a text" if name in allowed else f"is unknown; there are {', '.join(allowed)}"
             raise Refused("Invalid credentials file", f"{path}: {name} {problem}.", at)
     return found
-
-
-def _place(message: str) -> str:
-    found = message.rfind("(at ")
-    return message[found:] if found >= 0 else "it cannot be read as text"
