@@ -61,7 +61,7 @@ class Query:
                 NUMBER, "At most so many; 1000 when left out.", validators=(validate.between(0, 100_000),)
             ),
             "start": optional(NUMBER, "Leave out so many.", validators=(validate.between(0, 2**31),)),
-            "count": optional(BOOL, "Only count: `total`, and no inventories."),
+            "count_only": optional(BOOL, "Answer `total` and no inventories (`count` is Terraform's own word)."),
             "json": computed(STRING, "The inventories as JSON: `jsondecode(…)`."),
             "uuids": computed(list_of(STRING), "Their uuids, where the answer has them."),
             "total": computed(NUMBER, "How many fulfil the conditions, whatever `limit` says."),
@@ -73,7 +73,7 @@ class Query:
         wanted: list[tuple[str, Any]] = [("q", one) for one in config["conditions"] or []]
         wanted += [("fields", ",".join(config["fields"]))] if config["fields"] else []
         wanted += [(name, config[name]) for name in ("sort", "limit", "start") if config[name] is not None]
-        wanted.append(("count" if config["count"] else "replyWithCount", "true"))
+        wanted.append(("count" if config["count_only"] else "replyWithCount", "true"))
         answer = context.client.get(f"/{COLLECTIONS[_noun(config['resource'])]}?{urlencode(wanted)}")
         found = answer.get("inventories", [])
         uuids = [one["uuid"] for one in found if "uuid" in one]
