@@ -4,27 +4,19 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
-from typing import Any
 
 from provider.client import pending
+from provider.client.credentials import settle
 from provider.client.errors import ApiFailure, Unreachable, explain
-from provider.data_sources import Lookup
+from provider.data_sources import Inventories, Lookup, Query
 from provider.framework import validate
 from provider.framework.diagnostics import Diagnostics
 from provider.framework.plan import Object
 from provider.framework.resource import DataSource, Resource
 from provider.framework.schema import Schema, optional
-from provider.framework.types import STRING, UNKNOWN
+from provider.framework.types import STRING, set_of, wholly_known
 from provider.resources import ALL
 from provider.wire.server import serve
-
-# attribute → environment variable that is used when the attribute is left out
-ENVIRONMENT = {
-    "endpoint": "STEPPE_ENDPOINT",
-    "account_name": "STEPPE_USERNAME",
-    "password": "STEPPE_PASSWORD",
-    "ca_file": "STEPPE_CA_FILE",
-}
 
 
 class Steppe:
@@ -41,6 +33,24 @@ class Steppe:
             "password": optional(
                 STRING, "Its password; default: `STEPPE_PASSWORD`. It is never stored in the state.", sensitive=True
             ),
+            "access_key_id": optional(
+                STRING, "Id of an access key, instead of a password; default: `STEPPE_ACCESS_KEY_ID`."
+            ),
+            "access_key_secret": optional(
+                STRING,
+                "Secret of the access key; default: `STEPPE_ACCESS_KEY_SECRET`. It signs requests and never travels.",
+                sensitive=True,
+            ),
+            "credentials_file": optional(
+                STRING,
+                "TOML file with any of these settings, readable by its owner only (mode 0600); default: "
+                "`STEPPE_CREDENTIALS_FILE`.",
+            ),
+            "default_tags": optional(
+                set_of(STRING),
+                "User tags that everything gets when it is made; a change does not touch what exists.",
+                validators=(validate.each(validate.length(1, 65536)),),
+            ),
             "ca_file": optional(
                 STRING, "File with the certificates (PEM) to trust for `https`; default: `STEPPE_CA_FILE`."
             ),
@@ -48,41 +58,43 @@ class Steppe:
         "Steppe: KVM servers with local disks and flat networks as a private cloud.",
     )
     resources: Sequence[Resource] = ALL
-    data_sources: Sequence[DataSource] = tuple(Lookup(resource) for resource in ALL)
+    data_sources: Sequence[DataSource] = (
+        *(Lookup(resource) for resource in ALL if "name" in resource.named),
+        *(Inventories(resource) for resource in ALL),
+        Query(),
+    )
 
     def configure(self, config: Object, stop: threading.Event, diagnostics: Diagnostics) -> object:
         """Log in. Returns the client, or None after an error."""
         # Only commands that reach a control plane pay for the HTTP client.
+        from provider.client.access_key import AccessKey
         from provider.client.control_plane import ControlPlane
         from provider.client.transport import Transport
 
-        values: dict[str, Any] = {
-            name: config[name] if config[name] is not None else os.environ.get(ENVIRONMENT[name]) for name in config
-        }
-        for name, value in values.items():
-            if value is UNKNOWN:
-                diagnostics.error(
-                    f"{name} is not known yet",
-                    "The provider needs it to plan: use a value that is known before.",
-                    (name,),
-                )
-            elif name in ("endpoint", "password") and not value:
-                diagnostics.error(
-                    f"{name} is missing", f"Set it in the provider block or in {ENVIRONMENT[name]}.", (name,)
-                )
-        if diagnostics.failed:
+        unknown = [name for name, value in config.items() if not wholly_known(value)]
+        for name in unknown:
+            detail = "The provider needs it to plan: use a value that is known before."
+            diagnostics.error(f"{name} is not known yet", detail, (name,))
+        if unknown:
             return None
+        values = settle(config, os.environ)
+        endpoint, ca_file = values["endpoint"] or "", values["ca_file"]
         try:
-            transport = Transport(values["endpoint"], values["ca_file"])
+            transport = Transport(endpoint, ca_file)
         except (OSError, ValueError) as error:
             where = "ca_file" if isinstance(error, OSError) else "endpoint"
             diagnostics.error(f"Invalid {where}", f"{values[where]}: {error}", (where,))
             return None
-        client = ControlPlane(transport, values["account_name"] or "admin", values["password"], stop)
+        identifier, secret = values["access_key_id"], values["access_key_secret"]
+        key = AccessKey(identifier, secret) if identifier and secret else None
+        client = ControlPlane(transport, values["account_name"] or "admin", values["password"] or "", stop, key)
+        client.default_tags = config["default_tags"] or []
         try:
             client.log_in()
         except ApiFailure as failure:
-            diagnostics.error("The control plane refuses the login", str(failure), ("password",))
+            diagnostics.error(
+                "The control plane refuses the login", str(failure), ("access_key_id" if key else "password",)
+            )
         except Unreachable as failure:
             diagnostics.error("The control plane cannot be reached", str(failure), ("endpoint",))
         return None if diagnostics.failed else client

@@ -10,8 +10,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from provider.client.credentials import ENVIRONMENT  # noqa: E402
 from provider.framework.schema import Attr, Nested, Schema  # noqa: E402
-from provider.main import ENVIRONMENT, Steppe  # noqa: E402
+from provider.main import Steppe  # noqa: E402
 
 DOCS = ROOT / "docs" / "provider"
 EXAMPLES = sorted((ROOT / "examples").glob("*/*.tf"))
@@ -59,10 +60,11 @@ def _resource(type_name: str, schema: Schema) -> str:
 
 
 def _data_source(type_name: str, schema: Schema) -> str:
+    example = _example("data", type_name) or f'data "{type_name}" "example" {{\n  name = "example"\n}}'
     return (
         _front(f"{type_name} Data Source - Steppe", schema.description)
         + f"# {type_name} (Data Source)\n\n{schema.description}\n\n## Example Usage\n\n"
-        + f'```terraform\ndata "{type_name}" "example" {{\n  name = "example"\n}}\n```\n\n'
+        + f"```terraform\n{example}\n```\n\n"
         + _schema(schema)
     )
 
@@ -93,6 +95,9 @@ def _schema(schema: Schema) -> str:
     for name, shape in nested:
         text += f'\n<a id="nestedatt--{name}"></a>\n### Nested Schema for `{name}`\n\n'
         text += "".join(_line(member, one, kind=True) for member, one in sorted(shape.attributes.items()))
+        nested += [
+            (member, one.shape) for member, one in sorted(shape.attributes.items()) if isinstance(one.shape, Nested)
+        ]
     return text
 
 

@@ -14,6 +14,7 @@ from controlplane.contract.tag import (
 )
 from controlplane.operations.interface import Operation
 from controlplane.rules import ssh_key, system_tag, user_data
+from controlplane.rules.vm_state import DESTROYED
 from controlplane.store import allocation, ownership, rows
 from controlplane.store.database import Tx
 from controlplane.workflows import inventories
@@ -50,7 +51,8 @@ def must_fit(tx: Tx, resource_type: str, resource_uuid: str, tags: list[str], de
         if resource_type != "VmInstanceVO" or system_tag.prefix(text) != "hostname":
             continue
         others = [uuid for uuid in allocation.resources_tagged(tx, text) if uuid != resource_uuid]
-        same = rows.find(tx, "VmInstanceVO", uuid=others, default_l3_network_uuid=default_l3) if others else []
+        found = rows.find(tx, "VmInstanceVO", uuid=others, default_l3_network_uuid=default_l3) if others else []
+        same = [vm for vm in found if vm["state"] != DESTROYED]  # a destroyed VM has its name back when it is recovered
         if same:
             raise invalid(
                 f"VM {same[0]['name']} ({same[0]['uuid']}) on the same default L3 network has the host name "

@@ -83,6 +83,8 @@ async def recover(op: Operation[World], message: RecoverVmInstance) -> Json:
     def change(tx: Tx) -> Json:
         vm = inventories.must_get(tx, "VmInstanceVO", uuid)
         must_allow("RecoverVmInstance", uuid, vm["state"])
+        tags = [row["tag"] for row in rows.find(tx, "SystemTagVO", resource_uuid=uuid, inherent=False)]
+        tag.must_fit(tx, "VmInstanceVO", uuid, tags, vm["default_l3_network_uuid"])  # its host name may be taken now
         rows.update(tx, "VolumeVO", vm["root_volume_uuid"], status="Ready")
         rows.update(tx, "VmInstanceVO", uuid, state=STOPPED, destroyed_at=None)
         return inventories.vm(tx, uuid)

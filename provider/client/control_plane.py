@@ -10,14 +10,17 @@ import logging
 import threading
 import time
 import uuid
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from provider.client.access_key import AccessKey
 from provider.client.errors import ApiFailure, Stopped, TimedOut, Unreachable
 from provider.client.transport import Answer, Interrupted, Transport
 
 log = logging.getLogger("provider.client")
 POLL = 25  # seconds of one long poll
+PAGE = 1000  # inventories of one answer
 GRACE = 60  # seconds that the control plane's own time-out comes later than ours
 UNDO_LIMIT = 120.0  # seconds that a cancelled job may take to undo its work
 Inventory = dict[str, Any]
@@ -30,7 +33,16 @@ def new_uuid() -> str:
 class ControlPlane:
     """One account at one control plane; safe for many threads."""
 
-    def __init__(self, transport: Transport, account_name: str, password: str, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        account_name: str,
+        password: str,
+        stop: threading.Event,
+        access_key: AccessKey | None = None,
+    ) -> None:
+        self.default_tags: list[str] = []  # user tags of everything that is made
+        self._key = access_key
         self._transport = transport
         self.endpoint = transport.endpoint
         self._account = account_name
@@ -52,6 +64,16 @@ class ControlPlane:
         found: list[Inventory] = self.get(f"/{collection}?{conditions}").get("inventories", [])
         return found
 
+    def every(self, collection: str, conditions: Sequence[str]) -> Iterator[Inventory]:
+        """All inventories that fulfil the conditions (`state=Running`), page by page."""
+        wanted, start = urlencode([("q", one) for one in conditions]), 0
+        while True:
+            page = self.get(f"/{collection}?{wanted}&limit={PAGE}&start={start}").get("inventories", [])
+            yield from page
+            start += len(page)
+            if len(page) < PAGE:
+                return
+
     def get(self, path: str) -> dict[str, Any]:
         answer = self._authorised("GET", path, repeatable=True)
         if answer.status != 200:
@@ -68,12 +90,15 @@ class ControlPlane:
         *,
         job: str | None = None,
         tags: list[str] | None = None,
+        user_tags: list[str] | None = None,
         timeout: float,
     ) -> Inventory:
         """POST `parameters`; the new inventory. `job` is the id that makes repeating harmless."""
         body: dict[str, Any] = {"params": _without_null(parameters)}
         if tags:
             body["systemTags"] = tags
+        if user_tags:
+            body["userTags"] = user_tags
         result: Inventory = self._run(call, "POST", path, body, job or new_uuid(), timeout).get("inventory", {})
         return result
 
@@ -102,7 +127,10 @@ class ControlPlane:
     # Sessions.
 
     def log_in(self) -> None:
-        """Get a session now. Raises ApiFailure for a wrong password, Unreachable for a wrong endpoint."""
+        """Get a session now, or try the key. Raises ApiFailure when refused, Unreachable for a wrong endpoint."""
+        if self._key is not None:
+            self.get("/zones?count=true")
+            return
         with self._lock:
             self._log_in()
 
@@ -130,7 +158,10 @@ class ControlPlane:
         repeatable: bool,
         stop: threading.Event | None = None,
     ) -> Answer:
-        """Send with the session; log in first, or again when the session has expired."""
+        """Send with the session; log in first, or again when the session has expired. A key signs each request."""
+        if self._key is not None:
+            signed = {**self._key.headers(method, path), **(headers or {})}
+            return self._transport.send(method, path, body, signed, repeatable=repeatable, stop=stop)
         for attempt in (1, 2):
             session = self._session
             if not session:

@@ -1,5 +1,7 @@
-"""Data sources: every resource can be looked up, by uuid or by name."""
+"""Data sources: every resource can be looked up by uuid or name and listed by conditions; anything can be queried."""
 
+from provider.data_sources.inventories import Inventories
 from provider.data_sources.lookup import Lookup
+from provider.data_sources.query import Query
 
-__all__ = ["Lookup"]
+__all__ = ["Inventories", "Lookup", "Query"]

@@ -12,6 +12,8 @@ from provider.framework.resource import Context
 from provider.framework.schema import Attr, Nested, Schema
 from provider.framework.types import Value
 
+WISHES_ONLY = ("timeouts", "expunge", "user_data_on_change", "user_data_wo_version")  # no fact stands behind them
+
 
 class Findable(Protocol):
     """What a resource must offer to be looked up."""
@@ -24,6 +26,7 @@ class Findable(Protocol):
     def schema(self) -> Schema: ...
     def gone(self, inventory: Inventory) -> bool: ...
     def import_state(self, context: Context, identifier: str) -> Object: ...
+    def describe(self, context: Context, inventory: Inventory) -> Object: ...
 
 
 def _one_key(config: dict[str, Value]) -> Iterator[tuple[Path, str]]:
@@ -38,11 +41,7 @@ class Lookup:
 
     @cached_property
     def schema(self) -> Schema:
-        attributes = {
-            name: _read_only(attribute)
-            for name, attribute in self.resource.schema.attributes.items()
-            if name not in ("timeouts", "expunge") and not attribute.write_only
-        }
+        attributes = read_only(self.resource.schema.attributes)
         for key in ("uuid", "name"):
             attributes[key] = replace(attributes[key], optional=True)
         description = f"Looks up by `uuid` or `name`: {self.resource.schema.description.partition('.')[0]}."
@@ -67,8 +66,17 @@ class Lookup:
         return str(found[0]["uuid"])
 
 
-def _read_only(attribute: Attr) -> Attr:
+def read_only(attributes: dict[str, Attr]) -> dict[str, Attr]:
+    """The facts among a resource's attributes."""
+    return {
+        name: _as_fact(attribute)
+        for name, attribute in attributes.items()
+        if name not in WISHES_ONLY and not attribute.write_only
+    }
+
+
+def _as_fact(attribute: Attr) -> Attr:
     shape = attribute.shape
     if isinstance(shape, Nested):
-        shape = Nested(shape.nesting, {name: _read_only(member) for name, member in shape.attributes.items()})
+        shape = Nested(shape.nesting, {name: _as_fact(member) for name, member in shape.attributes.items()})
     return Attr(shape, attribute.description, computed=True, sensitive=attribute.sensitive)

@@ -21,7 +21,12 @@ def check(schema: Schema, config: dict[str, Value], diagnostics: Diagnostics) ->
 
 
 def _check_attribute(attribute: Attr, value: Value, path: Path, diagnostics: Diagnostics) -> None:
-    if value is None or value is UNKNOWN:
+    if value is None:
+        return
+    if attribute.is_computed and not attribute.optional:
+        diagnostics.error(f"Invalid {spelled(path)}", f"{spelled(path)} is a fact, it cannot be set: remove it.", path)
+        return
+    if value is UNKNOWN:
         return
     for validator in attribute.validators:
         complaint = validator(value)

@@ -10,6 +10,7 @@ from provider.resources.instance_offering import InstanceOffering
 from provider.resources.l2_network import L2Network
 from provider.resources.local_storage import LocalStorage
 from provider.resources.network import Network
+from provider.resources.tag import SystemTag, UserTag
 from provider.resources.vm import Vm
 from provider.resources.zone import Zone
 
@@ -25,4 +26,6 @@ ALL: tuple[Table, ...] = (
     L2Network(),
     Network(),
     Vm(),
+    SystemTag(),
+    UserTag(),
 )

@@ -67,6 +67,7 @@ class Table(Resource):
     create_api: ClassVar[tuple[str, str]]  # API name and path
     update_action: ClassVar[str]  # "updateZone"
     delete_api: ClassVar[str]  # "DeleteZone"
+    named: ClassVar[tuple[str, ...]] = ("name", "description")
     creates_with: ClassVar[tuple[str, ...]] = ()  # attributes besides name and description
     updates: ClassVar[tuple[str, ...]] = ()  # likewise
     names: ClassVar[dict[str, str]] = {}  # attribute → field, where it is not its camelCase
@@ -97,12 +98,12 @@ class Table(Resource):
         """The creating call; the uuid of what exists now."""
         client: ControlPlane = context.client
         call, path = self.create_endpoint(planned)
-        parameters = {self.field(name): planned[name] for name in ("name", "description", *self.creates_with)}
+        parameters = {self.field(name): planned[name] for name in (*self.named, *self.creates_with)}
         parameters |= {**self.constants, **self.parameters(context, planned)}
         # What is open in the plan is the control plane's to choose.
         parameters = {name: None if value is UNKNOWN else value for name, value in parameters.items()}
-        tags = self.tags(planned)
-        wanted = [client.endpoint, self.type_name, parameters, tags]
+        tags = self.tags(context, planned)
+        wanted = [client.endpoint, self.type_name, parameters, tags, client.default_tags]
         survivor = pending.here().abandoned(wanted)
         if survivor is not None:
             client.settle(survivor.job, self.limit("create", planned))
@@ -117,6 +118,7 @@ class Table(Resource):
                 parameters | {"resourceUuid": note.resource},
                 job=note.job,
                 tags=tags,
+                user_tags=client.default_tags,
                 timeout=self.limit("create", planned),
             )
         except Unreachable:
@@ -134,13 +136,13 @@ class Table(Resource):
         """Parameters of the create that are not plain attributes."""
         return {}
 
-    def tags(self, planned: Object) -> list[str]:
+    def tags(self, context: Context, planned: Object) -> list[str]:
         return []
 
     def update(self, context: Context, prior: Object, planned: Object) -> Object:
         uuid = prior["uuid"]
         try:
-            changed = [name for name in ("name", "description", *self.updates) if planned[name] != prior[name]]
+            changed = [name for name in (*self.named, *self.updates) if planned[name] != prior[name]]
             if changed:
                 # What the user no longer states is emptied; a text that is left out would stay.
                 parameters = {self.field(name): "" if planned[name] is None else planned[name] for name in changed}
@@ -215,7 +217,7 @@ class Table(Resource):
             if name == "timeouts" or attribute.write_only:
                 continue
             field = next((links.field for links in self.links if links.attribute == name), self.field(name))
-            if field in inventory or name in ("description", "uuid") or attribute.computed:
+            if field in inventory or name in (*self.named, "uuid") or attribute.computed:
                 merged[name] = same_or(state.get(name), inventory.get(field))
         return merged
 
@@ -223,11 +225,15 @@ class Table(Resource):
         complaint = validate.uuid(identifier)
         if complaint:
             raise Refused("Cannot import", f"The id to import {self.type_name} by is its uuid. {complaint}")
-        empty: Object = dict.fromkeys(self.schema.attributes) | self.imported_defaults()
-        state = self.read(context, empty | {"uuid": identifier})
-        if state is None:
+        inventory = context.client.find(self.collection, identifier)
+        if inventory is None or self.gone(inventory):
             raise Refused("Cannot import", f"There is no {self.type_name} with the uuid {identifier}.")
-        return state
+        return self.describe(context, inventory)
+
+    def describe(self, context: Context, inventory: Inventory) -> Object:
+        """The state of something that is in no configuration yet: all that is known."""
+        empty: Object = dict.fromkeys(self.schema.attributes) | self.imported_defaults()
+        return self.merge(context, inventory, empty | {"uuid": inventory["uuid"]})
 
     def imported_defaults(self) -> Object:
         return {name: one.default for name, one in self.schema.attributes.items() if one.default is not None}

@@ -58,7 +58,9 @@ class Image(Table):
             "platform": optional(
                 STRING, f"One of {', '.join(PLATFORMS)}.", default="Linux", validators=(validate.one_of(*PLATFORMS),)
             ),
-            "guest_os_type": optional(STRING, "A note about the guest, e.g. `Debian 12`."),
+            "guest_os_type": optional(
+                STRING, "A note about the guest, e.g. `Debian 12`.", validators=(validate.length(0, 255),)
+            ),
             "sha256": optional(
                 STRING,
                 "Checksum that the file must have, 64 hexadecimal digits.",

@@ -22,6 +22,12 @@ POWER_OF_STATE = {"Running": "running", "Stopped": "stopped"}
 PLACED = "placed"  # private data: where the disks are, whether it runs or not, by the name of the wish
 WISHES = ("zone_uuid", "cluster_uuid", "host_uuid")
 GONE = frozenset({"Destroyed", "Destroying", "Expunging", "Expunged"})
+ON_CHANGE = {
+    "update": "The new text is stored; the guest reads it when cloud-init runs again. Nothing is restarted.",
+    "rerun": "At the next boot of the guest cloud-init runs again, as on a new machine. Nothing is restarted now.",
+    "reboot": "The VM is rebooted, and cloud-init runs again as on a new machine.",
+    "replace": "The VM is destroyed, and a new one is made.",
+}
 INTERFACE = Nested(
     "list",
     {
@@ -66,6 +72,16 @@ def _networks_agree(config: dict[str, Value]) -> Iterator[tuple[Path, str]]:
         )
     if isinstance(default, str) and default not in networks:
         yield ("default_network_uuid",), f"{default} is none of the VM's networks."
+
+
+def _user_data_is_one(config: dict[str, Value]) -> Iterator[tuple[Path, str]]:
+    if config.get("user_data") is not None and config.get("user_data_wo") is not None:
+        yield ("user_data_wo",), "user_data and user_data_wo exclude each other."
+    if (config.get("user_data_wo") is None) != (config.get("user_data_wo_version") is None):
+        yield (
+            ("user_data_wo_version",),
+            "user_data_wo and user_data_wo_version belong together: a new version sends it.",
+        )
 
 
 def _networks(interfaces: Value) -> Value:
@@ -126,8 +142,21 @@ class Vm(Table):
             "host_uuid": _wish("host"),
             "running_host_uuid": computed(STRING, "UUID of the host on which it runs; null while it is stopped."),
             "user_data": optional(
-                STRING, "User data for cloud-init, as plain text: multi-line YAML, a script, or base64. A change is "
-                "stored in place; the guest reads it when cloud-init runs again.", validators=(user_data_size,),
+                STRING, "User data for cloud-init, as plain text: multi-line YAML, a script, or base64. It is stored in "
+                "the state; see `user_data_wo`.", validators=(user_data_size,),
+            ),
+            "user_data_wo": optional(
+                STRING, "Like `user_data`, but neither in the state nor in a plan (Terraform 1.11).", write_only=True,
+                sensitive=True, validators=(user_data_size,),
+            ),
+            "user_data_wo_version": optional(
+                NUMBER, "Any number; `user_data_wo` is sent when it changes.", validators=(validate.between(0, 2**53),)
+            ),
+            "user_data_on_change": optional(
+                STRING, "What a change of the user data does: `update` stores it, and the guest reads it when cloud-init "
+                "runs again; `rerun` also makes cloud-init run again, as on a new machine, at the next boot; `reboot` "
+                "also reboots the VM for that; `replace` makes a new VM.", default="update",
+                validators=(validate.one_of(*ON_CHANGE),),
             ),
             "ssh_keys": optional(
                 list_of(STRING), "SSH public keys for the guest's default user.",
@@ -158,7 +187,7 @@ class Vm(Table):
         | ALLOW_RESTART
         | timeouts(create="30m"),
         "A virtual machine. Creating returns when it runs (or is stopped, as wished) and its address is known.",
-        rules=(_networks_agree,),
+        rules=(_networks_agree, _user_data_is_one),
     )  # fmt: skip
 
     def modify_plan(self, plan: Plan) -> None:
@@ -178,6 +207,12 @@ class Vm(Table):
             if plan.changes(wish) and planned[wish] is not None and planned[wish] != placed.get(wish):
                 plan.replace.append((wish,))
         plan_move(plan)
+        for name in ("user_data", "user_data_wo_version"):
+            if plan.changes(name):
+                chosen = planned["user_data_on_change"]
+                said = ON_CHANGE.get(chosen, "") if isinstance(chosen, str) else ""
+                plan.diagnostics.warning(f"New user data: {chosen}", said, (name,))
+                plan.replace += [(name,)] if chosen == "replace" else []
         if plan.changes("power_state"):
             planned["state"] = planned["running_host_uuid"] = UNKNOWN
         if plan.changes("default_network_uuid"):
@@ -190,16 +225,25 @@ class Vm(Table):
             "strategy": "CreateStopped" if stopped else "InstantStart",
         }
 
-    def tags(self, planned: Object) -> list[str]:
-        return VmTags.wished(planned)
+    def tags(self, context: Context, planned: Object) -> list[str]:
+        return VmTags.wished(_told(context, planned))
 
     def update_more(self, context: Context, prior: Object, planned: Object) -> None:
-        move(context.client, prior, planned, self.limit("update", planned))
-        VmTags.bring(context.client, prior["uuid"], planned, self.limit("update", planned))
-        if planned["power_state"] != prior["power_state"]:
-            action = "startVmInstance" if planned["power_state"] == "running" else "stopVmInstance"
-            limit = self.limit("update", planned)
-            context.client.action(f"/vm-instances/{prior['uuid']}", action, {}, timeout=limit)
+        client, path, limit = context.client, f"/vm-instances/{prior['uuid']}", self.limit("update", planned)
+        move(client, prior, planned, limit)
+        before, after = prior, planned
+        if planned["user_data_wo_version"] != prior["user_data_wo_version"]:
+            stored = VmTags.of(client, prior["uuid"]).merged({}, everything=True)
+            before, after = prior | {"user_data": stored["user_data"]}, _told(context, planned)
+        VmTags.bring(client, prior["uuid"], before, after, limit)
+        power, on_change = planned["power_state"], planned["user_data_on_change"]
+        new = any(planned[name] != prior[name] for name in ("user_data", "user_data_wo_version"))
+        if new and on_change in ("rerun", "reboot"):
+            client.action(path, "rerunCloudInit", {}, timeout=limit)
+        if power != prior["power_state"]:
+            client.action(path, "startVmInstance" if power == "running" else "stopVmInstance", {}, timeout=limit)
+        elif new and on_change == "reboot" and power == "running":
+            client.action(path, "rebootVmInstance", {}, timeout=limit)
 
     def delete(self, context: Context, state: Object) -> None:
         client: ControlPlane = context.client
@@ -234,13 +278,20 @@ class Vm(Table):
         merged["power_state"] = POWER_OF_STATE.get(inventory.get("state", ""), state.get("power_state") or "running")
         return merged
 
-    def import_state(self, context: Context, identifier: str) -> Object:
+    def describe(self, context: Context, inventory: Inventory) -> Object:
         """An imported VM is wished to be where it is."""
-        state = super().import_state(context, identifier)
-        inventory = context.client.find(self.collection, identifier) or {}
+        state = super().describe(context, inventory)
         root: Inventory = next((one for one in inventory.get("allVolumes", []) if one["type"] == "Root"), {})
-        placed: Object = context.private[PLACED]
-        return state | placed | {"root_disk_offering_uuid": root.get("diskOfferingUuid")}
+        state |= VmTags.of(context.client, inventory["uuid"]).merged(state, everything=True)
+        state.pop("static_ips")
+        where: Object = context.private[PLACED]
+        return state | where | {"root_disk_offering_uuid": root.get("diskOfferingUuid")}
+
+
+def _told(context: Context, planned: Object) -> Object:
+    """`planned` with the user data that only the configuration has."""
+    secret = context.config.get("user_data_wo")
+    return planned if secret is None else planned | {"user_data": secret}
 
 
 def _placed(client: ControlPlane, inventory: Inventory) -> Object:

@@ -37,11 +37,18 @@ class VmTags:
         return tags + (planned["system_tags"] or [])
 
     @classmethod
-    def bring(cls, client: ControlPlane, vm_uuid: str, planned: Object, timeout: float) -> None:
-        """Make the changeable tags be as planned; a single one is rewritten, so that there is no moment without it."""
+    def bring(cls, client: ControlPlane, vm_uuid: str, before: Object, planned: Object, timeout: float) -> None:
+        """From the tags `before` to those `planned`; a single one is rewritten: there is no moment without it.
+
+        Tags that the VM's configuration never stated belong to somebody else and stay.
+        """
         actual = [one for one in cls.of(client, vm_uuid).inventories if not one.get("inherent")]
         wished = [tag for tag in cls.wished(planned) if not tag.startswith("staticIp::")]
-        stale = [one for one in actual if one["tag"] not in wished and not one["tag"].startswith("staticIp::")]
+        gone = {tag for tag in cls.wished(before) if not tag.startswith("staticIp::")} - set(wished)
+        single = tuple(f"{name}::" for name in SINGLE if any(tag.startswith(f"{name}::") for tag in wished))
+        stale = [
+            one for one in actual if one["tag"] in gone or (one["tag"].startswith(single) and one["tag"] not in wished)
+        ]
         missing = [tag for tag in wished if tag not in {one["tag"] for one in actual}]
         for tag in list(missing):
             prefix = tag.partition("::")[0]
@@ -56,20 +63,21 @@ class VmTags:
             parameters = {"resourceUuid": vm_uuid, "resourceType": "VmInstanceVO", "tag": tag}
             client.create("CreateSystemTag", "/system-tags", parameters, timeout=timeout)
 
-    def merged(self, state: Object) -> Object:
-        """Attributes as they are now; `static_ips` is by network."""
+    def merged(self, state: Object, everything: bool = False) -> Object:
+        """Attributes as they are now; `static_ips` is by network. What was never stated stays null, or `everything`."""
         static = (value.partition("::") for value in self._values("staticIp"))
         own = {f"{name}::" for name in ("userdata", "sshkey", "hostname", "staticIp")}
         others = [
             one["tag"] for one in self.inventories if not one["tag"].startswith(tuple(own)) and not one.get("inherent")
         ]
-        return {
-            "user_data": same_or(state.get("user_data"), next(iter(self._values("userdata")), None)),
-            "ssh_keys": same_or(state.get("ssh_keys"), self._values("sshkey") or None),
-            "hostname": same_or(state.get("hostname"), next(iter(self._values("hostname")), None)),
-            "system_tags": same_or(state.get("system_tags"), others or None),
-            "static_ips": {network: ip for network, _, ip in static},
+        now = {
+            "user_data": next(iter(self._values("userdata")), None),
+            "ssh_keys": self._values("sshkey") or None,
+            "hostname": next(iter(self._values("hostname")), None),
+            "system_tags": others or None,
         }
+        told = {name: same_or(state.get(name), value) for name, value in now.items() if everything or state.get(name)}
+        return told | {"static_ips": {network: ip for network, _, ip in static}}
 
     def _values(self, prefix: str) -> list[str]:
         return [one["tag"].partition("::")[2] for one in self.inventories if one["tag"].startswith(f"{prefix}::")]

@@ -99,6 +99,7 @@ class Servicer:
     def configure_provider(self, request: Any) -> Any:
         diagnostics = Diagnostics()
         schema = self.provider.schema
+        self.stop.clear()  # a debugged provider outlives the command that was interrupted
         with self._reporting(schema, diagnostics):
             config = values.decode(request.config, schema.type)
             self.client = self.provider.configure(config, self.stop, diagnostics)

@@ -79,6 +79,16 @@ async def test_what_a_running_vm_refuses(cloud, api, code):
     assert (await cloud.get("VmInstanceVO", vm["uuid"]))["state"] == "Running"
 
 
+async def test_a_destroyed_vm_gives_its_host_name_away_and_cannot_be_recovered_beside_its_heir(cloud):
+    vm = await cloud.vm(systemTags=["hostname::web"])
+    await cloud.call("DestroyVmInstance", uuid=vm["uuid"])
+    heir = await cloud.vm("heir", systemTags=["hostname::web"])
+    with pytest.raises(ApiError, match="has the host name 'web' already"):
+        await cloud.call("RecoverVmInstance", uuid=vm["uuid"])
+    await cloud.call("DestroyVmInstance", uuid=heir["uuid"])
+    assert (await cloud.call("RecoverVmInstance", uuid=vm["uuid"]))["state"] == "Stopped"
+
+
 async def test_destroy_recover_start(cloud):
     vm = await cloud.vm()
     await cloud.call("DestroyVmInstance", uuid=vm["uuid"])

@@ -38,11 +38,12 @@ def vms(cloud) -> list[dict[str, Any]]:
     return [one for one in cloud.client.query("vm-instances") if one["state"] != "Destroyed"]
 
 
-def nothing_is_left(cloud) -> bool:
-    """Neither in the database nor on a host."""
+def left(cloud) -> list[Any]:
+    """What VMs leave behind: in the database and on the hosts."""
     client = cloud.client
-    rows = [client.query(one) for one in ("vm-instances", "vm-instances/nics", "volumes", "system-tags")]
-    return rows == [[], [], [], []] and cloud.on_hosts("/v1/vms") == []
+    rows = [client.query(one) for one in ("vm-instances", "vm-instances/nics", "volumes")]
+    rows.append(client.query("system-tags", resourceType="VmInstanceVO"))
+    return [*(one for found in rows for one in found), *cloud.on_hosts("/v1/vms")]
 
 
 def test_create_then_nothing_to_do_and_the_state_says_what_is(steppe, cloud, land, base):
@@ -61,7 +62,7 @@ def test_create_then_nothing_to_do_and_the_state_says_what_is(steppe, cloud, lan
     assert (state["root_volume_uuid"], state["zone_uuid"]) == (vm["rootVolumeUuid"], None)
     done = steppe.destroy()
     assert done.succeeded, done.output
-    assert nothing_is_left(cloud)
+    assert left(cloud) == []
 
 
 UPDATES: list[tuple[dict[str, Any], dict[str, Any]]] = [
@@ -127,7 +128,7 @@ def test_changes_that_need_a_new_vm(steppe, cloud, land, base):
         steppe.write(hcl(first | without | {name: value}))
         assert steppe.plan() == {"steppe_vm.a": ["delete", "create"]}, name
         blamed = {path[0] for path in steppe.planned("steppe_vm.a")["replace_paths"]}
-        assert name in blamed and blamed <= {name, "network_uuids"}, name
+        assert name in blamed and blamed <= {name, "network_uuids", "network_interfaces"}, name
     uuid = cloud.only("vm-instances")["uuid"]
     steppe.write(hcl(first | {"root_disk_offering_uuid": land["steppe_disk_offering.a"]}))
     steppe.must_apply()
@@ -225,7 +226,7 @@ def test_what_was_changed_outside_is_put_right(steppe, cloud, base):
     steppe.must_apply()
     path = f"/vm-instances/{cloud.only('vm-instances')['uuid']}"
     cloud.client.action(path, "stopVmInstance", {}, timeout=30)
-    for tag in cloud.client.query("system-tags"):
+    for tag in cloud.client.query("system-tags", resourceType="VmInstanceVO"):
         cloud.client.delete("DeleteTag", f"/tags/{tag['uuid']}", timeout=10)
     assert steppe.plan() == {"steppe_vm.a": ["update"]}
     change = steppe.planned("steppe_vm.a")
@@ -269,7 +270,7 @@ def test_a_create_that_fails_leaves_nothing_and_the_next_apply_starts_clean(
     assert not failed.succeeded and "CreateVmInstance failed" in failed.output
     for part in said:
         assert part in failed.output, failed.output
-    assert steppe.state() == {} and nothing_is_left(cloud)
+    assert steppe.state() == {} and left(cloud) == []
     steppe.write(hcl(base))
     steppe.must_apply()
     assert steppe.plan() == {} and len(vms(cloud)) == 1
@@ -297,7 +298,7 @@ def test_ctrl_c_cancels_on_the_server(steppe, cloud, base):
         time.sleep(0.5)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 1 and "Stopped on request" in output and "undid it" in output, output
-    assert steppe.state() == {} and nothing_is_left(cloud)
+    assert steppe.state() == {} and left(cloud) == []
     steppe.must_apply()
     assert steppe.plan() == {}
 
@@ -310,7 +311,7 @@ def test_a_time_out_cancels_too(steppe, cloud, base):
         time.sleep(3)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 1 and "CreateVmInstance did not end within 2 s" in output, output
-    assert steppe.state() == {} and nothing_is_left(cloud)
+    assert steppe.state() == {} and left(cloud) == []
 
 
 def test_a_killed_apply_is_taken_up_by_the_next(plugin, cloud, base):
@@ -338,7 +339,7 @@ def test_twenty_at_once(steppe, cloud, base):
     made = vms(cloud)
     assert len({one["name"] for one in made}) == len({one["vmNics"][0]["ip"] for one in made}) == 20
     done = steppe.destroy()
-    assert done.succeeded and nothing_is_left(cloud)
+    assert done.succeeded and left(cloud) == []
 
 
 def _until(condition, limit: float = 60.0) -> None:
@@ -359,5 +360,6 @@ def test_every_attribute_is_changed_by_a_test_here():
         "network_interfaces",
     }
     elsewhere = {"zone_uuid", "cluster_uuid", "host_uuid", "default_network_uuid", "system_tags"}
+    elsewhere |= {"user_data_wo", "user_data_wo_version", "user_data_on_change"}  # in test_user_data
     settable = {name for name, one in Vm.schema.attributes.items() if one.required or one.optional}
     assert settable == cases | replaced | elsewhere
