@@ -253,7 +253,6 @@ _refs(
 _resource(
     "ImageVO",
     *_named(),
-    _uuid("account_uuid"),
     _text("state", 32),
     _text("status", 32),
     _size("size"),
@@ -267,7 +266,7 @@ _resource(
     _text("platform", 64),
     _text("format", 64),
     _bool("system"),
-    index=("name", "account_uuid"),
+    index=("name",),
 )
 
 _refs(
@@ -285,7 +284,6 @@ _refs(
 _resource(
     "InstanceOfferingVO",
     *_named(),
-    _uuid("account_uuid"),
     _int("cpu_num", default=1),
     _int("cpu_speed"),
     _size("memory_size"),
@@ -299,7 +297,6 @@ _resource(
 _resource(
     "DiskOfferingVO",
     *_named(),
-    _uuid("account_uuid"),
     _size("disk_size"),
     _text("type", 64),
     _text("allocator_strategy", 64),
@@ -331,7 +328,6 @@ _refs(
 _resource(
     "L3NetworkVO",
     *_named(),
-    _uuid("account_uuid"),
     _uuid("zone_uuid", null=False),
     _uuid("l2_network_uuid", null=False),
     _text("type", 64),
@@ -354,7 +350,6 @@ _refs(
 _resource(
     "IpRangeVO",
     *_named(),
-    _uuid("account_uuid"),
     _uuid("l3_network_uuid", null=False),
     _text("start_ip", 64, null=False),
     _text("end_ip", 64, null=False),
@@ -409,7 +404,6 @@ _refs(
 _resource(
     "VmInstanceVO",
     *_named(),
-    _uuid("account_uuid"),
     _uuid("zone_uuid"),
     _uuid("cluster_uuid"),
     _uuid("host_uuid"),
@@ -433,7 +427,7 @@ _resource(
     _time("destroyed_at"),  # since when an expunge is due
     index=(
         "host_uuid", "cluster_uuid", "zone_uuid", "image_uuid", "default_l3_network_uuid", "instance_offering_uuid",
-        "state", "name", "account_uuid", "destroyed_at",
+        "state", "name", "destroyed_at",
     ),
 )  # fmt: skip
 
@@ -496,7 +490,6 @@ for _tag in ("SystemTagVO", "UserTagVO"):
         _long_text("tag"),
         _text("type", 32),
         _bool("inherent"),
-        _uuid("account_uuid"),
         Index(f"ix_{_tag}_head", text("substr(tag, 1, 100)")),  # a whole tag may be too long for an index
         index=("resource_uuid",),
     )
@@ -525,7 +518,7 @@ _refs(
     _uuid("resource_uuid", null=False),
     _text("resource_type", 64, null=False),
     UniqueConstraint("resource_uuid"),
-    Index("ix_AccountResourceRefVO_account_type", "account_uuid", "resource_type"),
+    Index("ix_AccountResourceRefVO_account", "account_uuid", "resource_type", "resource_uuid"),  # it covers what is asked
 )
 
 _refs(
