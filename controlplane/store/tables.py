@@ -518,7 +518,7 @@ _refs(
     _uuid("resource_uuid", null=False),
     _text("resource_type", 64, null=False),
     UniqueConstraint("resource_uuid"),
-    Index("ix_AccountResourceRefVO_account", "account_uuid", "resource_type", "resource_uuid"),  # it covers what is asked
+    Index("ix_AccountResourceRefVO_account", "account_uuid", "resource_type", "resource_uuid"),
 )
 
 _refs(
