@@ -53,6 +53,7 @@ _op = tables.table("OperationVO").c
 _step = tables.table("OperationStepVO").c
 _node = tables.table("ManagementNodeVO").c
 OPERATION, STEP, NODE = (tables.table(name) for name in ("OperationVO", "OperationStepVO", "ManagementNodeVO"))
+HOOK = tables.table("WebHookVO")
 _ENDED = ("done", "failed", "cancelled")
 _MANY = 500  # rows handled at once
 
@@ -400,6 +401,7 @@ class StoreJournal:
             old = select(_op.uuid).where(_op.state.in_(_ENDED), _op.last_op_date < before).limit(_MANY)
             uuids = list(tx.execute(old).scalars())
             tx.execute(delete(STEP).where(_step.operation_uuid.in_(uuids)))
+            tx.execute(delete(HOOK).where(HOOK.c.operation_uuid.in_(uuids)))
             tx.execute(delete(OPERATION).where(_op.uuid.in_(uuids)))
             return len(uuids)
 

@@ -280,7 +280,6 @@ _refs(
 _resource(
     "ImageVO",
     *_named(),
-    _uuid("account_uuid"),
     _text("state", 32),
     _text("status", 32),
     _size("size"),
@@ -295,7 +294,7 @@ _resource(
     _text("format", 64),
     _bool("system"),
     _time("deleted_at"),  # since when an expunge is due
-    index=("name", "account_uuid", "deleted_at"),
+    index=("name", "deleted_at"),
 )
 
 _refs(
@@ -313,7 +312,6 @@ _refs(
 _resource(
     "InstanceOfferingVO",
     *_named(),
-    _uuid("account_uuid"),
     _int("cpu_num", default=1),
     _int("cpu_speed"),
     _size("memory_size"),
@@ -327,7 +325,6 @@ _resource(
 _resource(
     "DiskOfferingVO",
     *_named(),
-    _uuid("account_uuid"),
     _size("disk_size"),
     _text("type", 64),
     _text("allocator_strategy", 64),
@@ -359,7 +356,6 @@ _refs(
 _resource(
     "L3NetworkVO",
     *_named(),
-    _uuid("account_uuid"),
     _uuid("zone_uuid", null=False),
     _uuid("l2_network_uuid", null=False),
     _text("type", 64),
@@ -382,7 +378,6 @@ _refs(
 _resource(
     "IpRangeVO",
     *_named(),
-    _uuid("account_uuid"),
     _uuid("l3_network_uuid", null=False),
     _text("start_ip", 64, null=False),
     _text("end_ip", 64, null=False),
@@ -437,7 +432,6 @@ _refs(
 _resource(
     "VmInstanceVO",
     *_named(),
-    _uuid("account_uuid"),
     _uuid("zone_uuid"),
     _uuid("cluster_uuid"),
     _uuid("host_uuid"),
@@ -463,7 +457,7 @@ _resource(
     _long_text("revoked_keys"),  # public keys taken away by tag, one a line: the guest must forget them
     index=(
         "host_uuid", "cluster_uuid", "zone_uuid", "image_uuid", "default_l3_network_uuid", "instance_offering_uuid",
-        "root_volume_uuid", "state", "name", "account_uuid", "destroyed_at", _BY_STATE, _BY_AGE,
+        "root_volume_uuid", "state", "name", "destroyed_at", _BY_STATE, _BY_AGE,
     ),
 )  # fmt: skip
 
@@ -562,7 +556,6 @@ for _tag in ("SystemTagVO", "UserTagVO"):
         _long_text("tag"),
         _text("type", 32),
         _bool("inherent"),
-        _uuid("account_uuid"),
         index=("resource_uuid", _BY_AGE),
     )
     Index(f"ix_{_tag}_head", head(table(_tag).c.tag), table(_tag).c.resource_uuid)
@@ -591,7 +584,7 @@ _refs(
     _uuid("resource_uuid", null=False),
     _text("resource_type", 64, null=False),
     UniqueConstraint("resource_uuid"),
-    Index("ix_AccountResourceRefVO_account_type", "account_uuid", "resource_type"),
+    Index("ix_AccountResourceRefVO_account", "account_uuid", "resource_type", "resource_uuid"),
 )
 
 _refs(

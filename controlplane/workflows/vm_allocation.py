@@ -157,7 +157,6 @@ def _insert_vm(tx: Tx, wish: Wish, host: Candidate, derive: Derive, starts: bool
         uuid=wish.uuid,
         name=message.name,
         description=message.description,
-        account_uuid=ADMIN_UUID,
         zone_uuid=wish.l3s[0]["zone_uuid"],
         cluster_uuid=host.cluster_uuid,
         host_uuid=host.host_uuid if starts else None,
