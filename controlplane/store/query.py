@@ -45,7 +45,8 @@ def _where(message: Query, source: FromClause) -> list[ColumnElement[bool]]:
     values = sum((one.value or "").count(",") + 1 for one in message.conditions if one.op in ("in", "not in"))
     if values > MOST_VALUES:
         raise invalid(f"{message.api_name()} takes {MOST_VALUES} values in lists at most, not {values}", "conditions")
-    where = [condition(message.resource, source, one) for one in message.conditions]
+    alone = len(message.conditions) == 1
+    where = [condition(message.resource, source, one, alone) for one in message.conditions]
     if message.resource in PARTS:
         where.append(source.c.type == PARTS[message.resource][1])
     if message.group_by is not None:
