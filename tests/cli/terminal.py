@@ -1,16 +1,25 @@
 """The real program at the other end of a pseudo-terminal: type, press Tab, read what is on the screen."""
 
+import fcntl
 import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 _ESCAPES = re.compile(r"\x1b\[[?0-9;]*[a-zA-Z]")
+
+
+def _own_terminal():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a test run in the background ignores it
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 class Terminal:
@@ -19,7 +28,7 @@ class Terminal:
         command = [sys.executable, "-m", "cli.main", *words]
         self._process = subprocess.Popen(
             command, stdin=theirs, stdout=theirs, stderr=theirs, env={**environment, "TERM": "xterm"}, cwd=ROOT,
-            preexec_fn=os.setsid, close_fds=True,
+            preexec_fn=_own_terminal, close_fds=True,
         )  # fmt: skip
         os.close(theirs)
         self.raw = self.screen = ""
@@ -53,7 +62,8 @@ class Terminal:
                 self.screen += _ESCAPES.sub("", chunk.decode("utf-8", "replace")).replace("\r\n", "\n")
 
     def interrupt(self):
-        os.killpg(self._process.pid, 2)
+        """Ctrl-C, through the terminal."""
+        self.type("\x03")
 
     def end(self):
         """The exit status."""
