@@ -28,9 +28,11 @@ _OPPOSITE = {"!=": "=", "not in": "in", "not like": "like"}
 _ORDER = {">": gt, ">=": ge, "<": lt, "<=": le}
 
 
-def condition(resource_type: str, source: FromClause, wanted: Condition, viewer: Viewer) -> ColumnElement[bool]:
-    """One condition on the rows of `source`, which is the table of that resource or an alias of it; what the viewer may
-    not see meets none, however it is reached."""
+def condition(
+    resource_type: str, source: FromClause, wanted: Condition, viewer: Viewer, *, alone: bool
+) -> ColumnElement[bool]:
+    """One condition on the rows of `source`, the table of that resource; `alone`: the query has no other. What the viewer
+    may not see meets none, however it is reached."""
     if wanted.op not in OPERATORS:
         raise _wrong(wanted, f"the operator {wanted.op[:40]!r} is unknown; possible are {', '.join(OPERATORS)}")
     if (wanted.value is None) != (wanted.op in ("is null", "is not null")):
@@ -42,6 +44,8 @@ def condition(resource_type: str, source: FromClause, wanted: Condition, viewer:
     path = wanted.name.split(".")
     if len(path) > DEEPEST + 1:
         raise _wrong(wanted, f"the field leads through more than {DEEPEST} relations")
+    if path == ["state"] and not alone and "state" in source.c:  # a few values, shared by very many rows
+        return _compare(source.c.state, wanted, indexed=False)
     return _follow(table_name(resource_type), source, path, wanted, viewer)
 
 
@@ -89,21 +93,21 @@ def _tagged(table: str, source: FromClause, tag_table: str, wanted: Condition, v
     return source.c.uuid.in_(select(tag.c.resource_uuid).where(matches))
 
 
-def _compare(column: ColumnElement[Any], wanted: Condition) -> ColumnElement[bool]:
+def _compare(column: ColumnElement[Any], wanted: Condition, indexed: bool = True) -> ColumnElement[bool]:
     op, text = wanted.op, wanted.value
     if text is None:
         return column.is_(None) if op == "is null" else column.is_not(None)
     if op in _OPPOSITE:
-        return ~_compare(column, wanted.model_copy(update={"op": _OPPOSITE[op]}))
+        return ~_compare(column, wanted.model_copy(update={"op": _OPPOSITE[op]}), indexed)
     if op == "like":
         if not is_text(column):
             raise _wrong(wanted, f"{op!r} needs a text field, and this one is not")
         if len(text) > LONGEST_PATTERN:
             raise _wrong(wanted, f"the pattern is longer than {LONGEST_PATTERN} characters")
-        return like(column, text)
+        return like(column, text, indexed)
     parts = [part.strip() for part in text.split(",")] if op == "in" else [text]
     if is_text(column):
-        left = Text(column)
+        left = Text(column, indexed)
         return left.ordered(_ORDER[op], text) if op in _ORDER else left.is_one_of(parts)
     if isinstance(column.type, Boolean) and op in _ORDER:
         raise _wrong(wanted, f"{op!r} needs an order, and this field is true or false")

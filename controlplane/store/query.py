@@ -46,7 +46,8 @@ def _where(message: Query, source: FromClause, viewer: Viewer) -> list[ColumnEle
     values = sum((one.value or "").count(",") + 1 for one in message.conditions if one.op in ("in", "not in"))
     if values > MOST_VALUES:
         raise invalid(f"{message.api_name()} takes {MOST_VALUES} values in lists at most, not {values}", "conditions")
-    where = [condition(message.resource, source, one, viewer) for one in message.conditions]
+    alone = len(message.conditions) == 1
+    where = [condition(message.resource, source, one, viewer, alone=alone) for one in message.conditions]
     if viewer is not None:
         where.append(visible(viewer, table_name(message.resource), source))
     if message.resource in PARTS:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, String, and_, func, literal_column
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import Text as LongText
 
 _FOLD = {ord(letter): ord(letter) + 32 for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
@@ -35,11 +37,29 @@ def head(column: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.lower(func.substr(column, literal_column("1"), literal_column(str(HEAD))))
 
 
+class unindexed(FunctionElement[Any]):
+    """A term that is no reason for SQLite to begin with an index: it takes any `=` for selective, `state` too.
+    PostgreSQL knows better by its statistics."""
+
+    inherit_cache = True
+    type = String()
+
+
+@compiles(unindexed)
+def _as_it_is(element: Any, compiler: Any, **options: Any) -> str:
+    return str(compiler.process(element.clauses, **options))
+
+
+@compiles(unindexed, "sqlite")
+def _with_a_plus(element: Any, compiler: Any, **options: Any) -> str:
+    return f"+{compiler.process(element.clauses, **options)}"
+
+
 class Text:
     """One side of a comparison."""
 
-    def __init__(self, column: ColumnElement[Any]) -> None:
-        self._whole = folded(column)
+    def __init__(self, column: ColumnElement[Any], indexed: bool = True) -> None:
+        self._whole = folded(column) if indexed else unindexed(folded(column))
         self._head = head(column) if isinstance(column.type, LongText) else None
 
     def ordered(self, compare: Callable[[Any, Any], Any], text: str) -> ColumnElement[bool]:
@@ -61,11 +81,11 @@ class Text:
         return [left >= beginning, *([left < after] if after else [])] if beginning else []
 
 
-def like(column: ColumnElement[Any], pattern: str) -> ColumnElement[bool]:
+def like(column: ColumnElement[Any], pattern: str, indexed: bool = True) -> ColumnElement[bool]:
     r"""SQL's LIKE with `\` before a `%`, `_` or `\` that is meant; at the end it stands for itself."""
     trailing = len(pattern) - len(pattern.rstrip("\\"))
     whole = fold(pattern) + "\\" * (trailing % 2)
-    left = Text(column)
+    left = Text(column, indexed)
     return and_(*left.begins(_beginning(whole)), folded(column).like(whole, escape="\\"))
 
 

@@ -2,9 +2,17 @@ import hashlib
 
 import pytest
 
-import controlplane.contract  # noqa: F401
+from cli.declarations import load
 from cli.request import request_for
-from cli.words import Problem, find, parameters
+from cli.words import Problem, Unfinished, parameters, split
+from cli.words import find as find_in
+from controlplane.contract.condition import parse_condition
+
+APIS = load().apis
+
+
+def find(name):
+    return find_in(APIS, name)
 
 
 def words(name, *given):
@@ -93,8 +101,9 @@ def test_passwords_are_hashed_and_a_files_last_line_feed_is_no_part(tmp_path):
     ],
 )
 def test_words_of_a_query_are_conditions(word, name, op, value):
-    (condition,) = words("QueryZone", word)["conditions"]
-    assert (condition["name"], condition["op"], condition.get("value")) == (name, op, value)
+    (text,) = words("QueryZone", word)["conditions"]
+    condition = parse_condition(text)
+    assert (condition.name, condition.op, condition.value) == (name, op, value)
 
 
 def test_a_condition_without_operator_is_a_problem():
@@ -122,3 +131,52 @@ def test_an_action_is_a_put_with_its_name():
     request = request_for(find("ChangeZoneState"), words("ChangeZoneState", "uuid=u", "stateEvent=disable"))
     assert (request.method, request.target) == ("PUT", "/zones/u/actions")
     assert request.body == {"changeZoneState": {"stateEvent": "disable"}}
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("CreateZone name=a", ["CreateZone", "name=a"]),
+        ("  x   'a b'\t\"c d\" ", ["x", "a b", "c d"]),
+        (r"""x tag='a\n"b'""", ["x", r"""tag=a\n"b"""]),
+        (r"""x tag="a\"b\\c\n" """, ["x", r"""tag=a"b\c\n"""]),
+        (r"x a\ b", ["x", "a b"]),
+        ("x ''", ["x", ""]),
+        ("x 'a\nb'", ["x", "a\nb"]),
+    ],
+)
+def test_a_line_is_split_as_by_a_shell(line, expected):
+    assert split(line) == expected
+
+
+@pytest.mark.parametrize("line", ["x 'a", 'x "a', "x \\", "x tag='userdata::a\nb"])
+def test_a_line_within_quotes_is_unfinished(line):
+    with pytest.raises(Unfinished):
+        split(line)
+
+
+@pytest.mark.parametrize(
+    ("word", "tags"),
+    [
+        ("userTags=a,b", ["a", "b"]),
+        ("userTags='a,b'", ["a", "b"]),
+        ("userTags=a,'b,c'", ["a", "b,c"]),
+        ("userTags='a,b',c", ["a,b", "c"]),
+        ("""userTags='"a,b",c'""", ["a,b", "c"]),
+        (r"""userTags='"a\"b,",c'""", ['a"b,', "c"]),
+        ("""userTags='a"b,c'""", ['a"b', "c"]),
+        (r"userTags=a\,b,c", ["a,b", "c"]),
+        ("userTags=", [""]),
+        ("userTags=a,,b", ["a", "", "b"]),
+        ("systemTags='userdata::x: [a,b]','sshkey::k'", ["userdata::x: [a,b]", "sshkey::k"]),
+    ],
+)
+def test_quotes_keep_a_comma_within_an_element(word, tags):
+    name = word.partition("=")[0]
+    assert parameters(find("CreateZone"), split(f"CreateZone name=z {word}")[1:])[name] == tags
+
+
+def test_a_comma_in_quotes_is_a_comma_where_there_is_no_list():
+    given = split("CreateZone name=a','b description='x, y'")[1:]
+    assert parameters(find("CreateZone"), given) == {"name": "a,b", "description": "x, y"}
+    assert parameters(find("QueryZone"), split("QueryZone name?='a,b'c")[1:])["conditions"] == ["name?=a,bc"]
