@@ -15,6 +15,10 @@ from controlplane.rules.ipv4 import address, is_hostname
 from controlplane.rules.yaml_text import Unreadable
 
 LIMIT = 64 * 1024  # bytes of one tag
+_TOKENS = (
+    "metadataTokens::required: a guest that asks without a token gets 401; cloud-init's CloudStack source asks so, and its "
+    "Ec2 source fetches tokens only on a machine it takes for Amazon's"
+)
 _UUID = re.compile(r"[0-9a-f]{32}")
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9]*::")
 
@@ -157,8 +161,13 @@ def joined(resource_type: str, tags: Iterable[str]) -> list[str]:
 
 def warnings(resource_type: str, tags: Iterable[str]) -> list[str]:
     """What should be looked at and does not stand in the way. The tags are valid."""
-    written = values(tags, "userdata") if resource_type == "VmInstanceVO" else []
-    return [f"user data, {problem}" for text in written for problem in user_data_check.warnings(text)]
+    found: list[str] = []
+    for tag in tags if resource_type == "VmInstanceVO" else ():
+        if prefix(tag) == "userdata":
+            found += [f"user data, {problem}" for problem in user_data_check.warnings(value(tag))]
+        elif tag == "metadataTokens::required":
+            found.append(_TOKENS)
+    return found
 
 
 def must_be_valid(resource_type: str, tag: str) -> None:

@@ -2,7 +2,7 @@
 
 Stored text stays as written. When served: base64 is decoded; in text of a single line the two characters `\\n` become a
 line feed (text that has real line feeds was not minified and stays); YAML that lacks `#cloud-config` gets it; user data
-together with keys or a password becomes one MIME multipart document, whose parts are the same bytes as they were alone.
+together with keys or a password becomes one MIME multipart document, whose parts hold the same bytes as they did alone.
 """
 
 import base64
@@ -10,6 +10,7 @@ import binascii
 import hashlib
 import json
 import re
+import zlib
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -27,6 +28,7 @@ _FORMATS = (
     ("#!", "x-shellscript"),
 )
 GZIP = b"\x1f\x8b"
+UNPACKED = 4 * 1024 * 1024  # bytes that gzip may unpack to
 _BASE64 = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*")
 _MIME = re.compile(r"(?i)(content-type|mime-version):")
 _KEY_OF_MAPPING = re.compile(r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*:(?:\s|$)""")
@@ -62,13 +64,11 @@ def render(
 def _rendered(
     user_data: str | None, ssh_keys: tuple[str, ...], root_password: str | None, revoked: tuple[str, ...]
 ) -> bytes:
-    body = plain(user_data) if user_data else b""
-    if body and kind(body) is None and looks_like_mapping(body):
-        body = b"#cloud-config\n" + body
+    body = _with_header(plain(user_data)) if user_data else b""
     keys = public_keys(ssh_keys)
     gone = [key for key in revoked if key not in {ssh_key.blob(line) for line in keys}]
-    parts = [_part(body, "user-data")] if body else []
     config = _config(keys, root_password)
+    parts = [_part(_flat(body) if config or gone else body, "user-data")] if body else []
     if config:
         parts.append(_part(config, "ssh-keys" if keys else "root-password", f"X-Merge-Type: {_MERGE}\n"))
     if gone:
@@ -117,6 +117,36 @@ def looks_like_mapping(body: bytes) -> bool:
     return bool(_KEY_OF_MAPPING.match(text, content.end() if content else 0))
 
 
+def unpacked(body: bytes) -> bytes:
+    """Of gzip. Raises ValueError with the reason."""
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        data = unpacker.decompress(body, UNPACKED + 1)
+    except zlib.error as error:
+        raise ValueError(f"the gzip data is damaged: {error}") from None
+    if len(data) > UNPACKED:
+        raise ValueError(f"the gzip data unpacks to more than {UNPACKED} bytes")
+    if not unpacker.eof:
+        raise ValueError("the gzip data is cut off")
+    return data
+
+
+def _flat(body: bytes) -> bytes:
+    """Gzip within a multipart document comes out of cloud-init as Latin-1: what is text is unpacked before."""
+    if kind(body) != "gzip":
+        return body
+    try:
+        data = unpacked(body)
+        data.decode()
+    except ValueError:
+        return body
+    return _with_header(data)
+
+
+def _with_header(body: bytes) -> bytes:
+    return b"#cloud-config\n" + body if kind(body) is None and looks_like_mapping(body) else body
+
+
 def _mended(line: str) -> str:
     try:
         return ssh_key.mended(line)
@@ -133,7 +163,7 @@ def _decoded(text: str) -> bytes | None:
         data = base64.b64decode(compact, validate=True)
     except binascii.Error:
         return None
-    if data.startswith(GZIP):
+    if kind(data):
         return data
     try:
         meant = data.decode()

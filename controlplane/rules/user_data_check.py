@@ -5,7 +5,6 @@ understand is a warning with line and column, counted in the text as the user me
 """
 
 import email
-import zlib
 from email.message import Message
 from functools import lru_cache
 
@@ -14,7 +13,6 @@ import yaml
 from controlplane.rules import cloud_config, user_data
 from controlplane.rules.yaml_text import Unreadable, kind, place, root
 
-UNPACKED = 4 * 1024 * 1024  # bytes that gzip may unpack to
 _DEEPEST = 4  # documents within documents
 _GZIP_TYPES = frozenset(f"application/{name}" for name in ("gzip", "x-gzip", "gzip-compressed", "gzipped", "x-gunzip"))
 # Formats of cloudbase-init, by which Windows guests are set up
@@ -54,16 +52,10 @@ def _document(body: bytes, where: str, depth: int, subtype: str | None = None) -
 
 
 def _unpacked(body: bytes, where: str) -> bytes:
-    unpacker = zlib.decompressobj(wbits=31)
     try:
-        data = unpacker.decompress(body, UNPACKED + 1)
-    except zlib.error as error:
-        raise Unreadable(f"{where}the gzip data is damaged: {error}") from None
-    if len(data) > UNPACKED:
-        raise Unreadable(f"{where}the gzip data unpacks to more than {UNPACKED} bytes")
-    if not unpacker.eof:
-        raise Unreadable(f"{where}the gzip data is cut off")
-    return data
+        return user_data.unpacked(body)
+    except ValueError as error:
+        raise Unreadable(f"{where}{error}") from None
 
 
 def _text(body: bytes, where: str) -> str:

@@ -21,6 +21,7 @@ from controlplane.workflows import inventories
 from controlplane.workflows.world import World, tell, workflow
 
 _SYSTEM, _USER = TABLES = ("SystemTagVO", "UserTagVO")
+_TOLD = ("userdata", "metadataTokens")  # tags about which there may be warnings
 _REVOKED = 64  # keys of one VM that are remembered
 
 
@@ -174,7 +175,7 @@ async def delete_tag(op: Operation[World], message: DeleteTag) -> dict[str, Any]
 
 def _shown(tx: Tx, row: rows.Row) -> dict[str, Any]:
     inventory = {"inventory": SystemTagInventory.model_validate(row).wire()}
-    return inventory | (warnings(tx, row["resource_uuid"]) if system_tag.prefix(row["tag"]) == "userdata" else {})
+    return inventory | (warnings(tx, row["resource_uuid"]) if system_tag.prefix(row["tag"]) in _TOLD else {})
 
 
 async def _serve(op: Operation[World], tag: dict[str, Any]) -> None:

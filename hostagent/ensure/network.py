@@ -1,6 +1,7 @@
 """Makes the host's network what a snapshot says: guard first, then bridges and namespaces, then the services.
 
-The guard names devices before they exist, so nothing is ever unguarded. A problem with one network does not keep the
+The guard names devices before they exist, so nothing is ever unguarded. An address that changes hands is withdrawn from
+the services first: at no moment does its new owner read the old one's data, or the old one the new one's. A problem with one network does not keep the
 others from being served: all that can be done is done, then the first problem is raised. An older generation than the
 services hold is refused before anything changes.
 """
@@ -28,7 +29,7 @@ class HostNetwork:
         """Raises: stale_generation, invalid_spec (nothing changed); interface_missing, vlan_unsupported, in_use, internal."""
         rules = await asyncio.to_thread(_checked, snapshot)
         async with self._lock:
-            held = (await self._services.status()).status.generation
+            held = (await self._services.withdraw(snapshot)).status.generation
             if snapshot.generation < held:
                 raise rejected(
                     "stale_generation", f"the network is at generation {held}; {snapshot.generation} is older"

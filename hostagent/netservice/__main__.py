@@ -34,6 +34,8 @@ async def handle(
         command = Command.model_validate_json(await reader.read())
         if command.do == "apply" and command.snapshot is not None:
             await service.apply(command.snapshot)
+        elif command.do == "withdraw" and command.snapshot is not None:
+            await service.withdraw(command.snapshot)
         elif command.do == "stop":
             await service.close()
             stop.set()

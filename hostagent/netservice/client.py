@@ -38,6 +38,11 @@ class NetserviceClient:
             raise HostError(problem.error_class, problem.code, problem.message, problem.detail)
         return answer
 
+    async def withdraw(self, snapshot: SnapshotSpec) -> Answer:
+        """Addresses that have another owner in this snapshot are served to nobody until it is applied."""
+        await self.ensure_running()
+        return await self.call(Command(do="withdraw", snapshot=snapshot))
+
     async def status(self) -> Answer:
         await self.ensure_running()
         return await self.call(Command(do="status"))

@@ -106,6 +106,13 @@ class Endpoint:
         for server in self._web:
             server.replace(guests)
 
+    def keep(self, owners: dict[str, str]) -> None:
+        """Serve on only the guests whose VM still has its address (address → VM)."""
+        for server in self._web:
+            kept = {ip: guest for ip, guest in server.guests.items() if owners.get(ip) == guest.vm_uuid}
+            if len(kept) < len(server.guests):
+                server.replace(kept)
+
     def _answer_names(self) -> None:
         address = IPv4Address(self.network.service_ip or "0.0.0.0").packed  # noqa: S104 (never bound)
         with suppress(BlockingIOError):

@@ -72,6 +72,18 @@ class Service:
         if problems:
             raise problems[0]
 
+    async def withdraw(self, snapshot: SnapshotSpec) -> None:
+        """Before the guard lets a new owner use an address: its old owner's data is served there no more. An older
+        snapshot changes nothing."""
+        async with self._lock:
+            if snapshot.generation < self._snapshot.generation:
+                return
+            owners = {
+                network.l3_uuid: {port.ip: port.vm_uuid for port in network.ports} for network in snapshot.networks
+            }
+            for uuid, endpoint in self._endpoints.items():
+                endpoint.keep(owners.get(uuid, {}))
+
     async def close(self) -> None:
         for endpoint in self._endpoints.values():
             endpoint.close()

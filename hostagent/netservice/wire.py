@@ -12,7 +12,7 @@ SOCKET = "socket"  # file in the state directory
 
 
 class Command(Model):
-    do: Literal["apply", "status", "stop"]
+    do: Literal["withdraw", "apply", "status", "stop"]
     snapshot: SnapshotSpec | None = None
 
 

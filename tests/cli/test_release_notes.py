@@ -48,6 +48,7 @@ class Steppe:
         typed = f'"{sys.executable}" -m cli.main {command}'
         done = subprocess.run(["sh", "-c", typed], capture_output=True, text=True, env=self.environment, check=False)
         assert done.returncode == 0, done.stderr
+        self.told = done.stderr
         return json.loads(done.stdout)
 
     def served(self, vm_uuid):
@@ -121,11 +122,12 @@ def typed_tag(command):
 
 def test_create_with_user_data(steppe):
     made = steppe.shell(COMMANDS["create with user data"])
-    vm = made["inventory"]
+    vm, warned = made["inventory"], steppe.told
     (tag,) = steppe.tags(vm["uuid"], "userdata")
     assert tag["tag"] == typed_tag(COMMANDS["create with user data"])
     assert (vm["defaultL3NetworkUuid"], len(vm["vmNics"])) == (DEFAULT_L3, 2)
     must_be_the_notes_document(steppe.served(vm["uuid"])["/latest/user-data"])
+    assert "warning: user data, line 10, column 5: " in warned
     assert any("primary-group is an old spelling" in warning for warning in made["warnings"])
 
 

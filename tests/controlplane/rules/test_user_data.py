@@ -131,7 +131,11 @@ def test_every_byte_survives_alone_and_beside_a_key(body):
     written = base64.b64encode(body).decode()
     assert render(written, []) == body
     own, _ = email.message_from_bytes(render(written, [KEY])).get_payload()
-    assert own.get_payload(decode=True) == body
+    served = own.get_payload(decode=True)
+    if own.get_content_type() == "application/x-gzip" or not body.startswith(b"\x1f\x8b"):
+        assert served == body
+    else:
+        assert served.removeprefix(b"#cloud-config\n") == gzip.decompress(body).removeprefix(b"#cloud-config\n")
 
 
 @given(st.text(max_size=300), st.lists(st.text(max_size=80), max_size=3))

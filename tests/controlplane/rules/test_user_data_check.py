@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controlplane.rules.user_data import render
-from controlplane.rules.user_data_check import UNPACKED, warnings
+from controlplane.rules.user_data import UNPACKED, render
+from controlplane.rules.user_data_check import warnings
 from controlplane.rules.yaml_text import Unreadable
 
 MIXED = 'Content-Type: multipart/mixed; boundary="b"\nMIME-Version: 1.0\n\n--b\nContent-Type: text/{}\n\n{}\n--b--\n'

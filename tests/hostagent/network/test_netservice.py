@@ -9,15 +9,19 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hostagent.contract import SnapshotSpec
+from hostagent.metadata import Directory, MetadataServer, Tokens
 from hostagent.netservice.client import NetserviceClient
+from hostagent.netservice.endpoint import Endpoint
 from hostagent.netservice.wire import Command
-from tests.hostagent.network.lab import SERVICE_IP, Guest, Host, Lab, network, snapshot
+from tests.hostagent.network.lab import L3, SERVICE_IP, Guest, Host, Lab, network, snapshot
 
 pytestmark = pytest.mark.host
 
@@ -77,6 +81,51 @@ def test_a_departed_nic_gets_silence_and_its_counts_are_forgotten(host: Host, gu
     answer = host.apply(snapshot(3, networks=[network([])], instances=[]))
     assert answer == {"generation": 3, "dhcp_acks": {}, "metadata_reads": {}}
     assert not leases(guest)
+
+
+def test_an_address_that_changes_hands_never_tells_the_new_owner_of_the_old(host: Host, guest: Guest) -> None:
+    """The new owner asks all the time while the switch is made; the old one goes on asking after it."""
+    heir = host.guest(12)
+    host.apply(snapshot(3, [guest, heir]))
+    heir.run("ip", "addr", "add", f"{guest.ip}/24", "dev", "eth0")
+    url = f"http://{SERVICE_IP}/latest/meta-data/instance-id"
+    ask = f"while :; do ip neigh flush all; curl -s -m 1 --interface {guest.ip} {url}; echo; sleep 0.002; done"
+    enter = ["nsenter", "-t", str(host.pid), "-n", "-m", "-p", "--", "ip", "netns", "exec", heir.tap, "sh", "-c", ask]
+    with tempfile.TemporaryFile("w+") as told:
+        asking = subprocess.Popen(enter, stdout=told, text=True)
+        try:
+            for generation in range(4, 12):
+                ports = [heir.port(ip=guest.ip)] if generation % 2 else [guest.port()]
+                owner = heir if generation % 2 else guest
+                host.apply(snapshot(generation, networks=[network(ports)], instances=[owner.metadata()]))
+                before = os.fstat(told.fileno()).st_size
+                end = time.monotonic() + (10 if owner is heir else 0.2)
+                while time.monotonic() < end and not (
+                    owner is heir and b"i-" in os.pread(told.fileno(), 99999, before)
+                ):
+                    time.sleep(0.05)
+        finally:
+            asking.kill()
+            asking.wait()
+        told.seek(0)
+        answers = set(told.read().split())
+    assert answers == {"i-12"}
+    assert guest.run("curl", "-s", "-m", "1", url, check=False).stdout == "", "nor does the old owner hear of the new"
+
+
+def test_withdrawn_is_what_has_another_owner() -> None:
+    endpoint = Endpoint.__new__(Endpoint)
+    server = MetadataServer(L3, {}, Tokens(b"k" * 32), Counter())
+    endpoint._web = [server]
+    one, two = (
+        Guest(None, number, f"10.50.0.{number}", f"fa:00:00:00:00:{number}", f"vnic{number}.0", f"{number:032x}")  # type: ignore[arg-type]
+        for number in (11, 12)
+    )
+    server.replace(Directory(snapshot(1, [one, two])).guests[L3])
+    endpoint.keep({one.ip: one.vm_uuid, two.ip: one.vm_uuid})
+    assert set(server.guests) == {one.ip}
+    endpoint.keep({})
+    assert server.guests == {}
 
 
 def test_an_older_snapshot_is_refused_and_changes_nothing(host: Host, guest: Guest) -> None:
