@@ -12,6 +12,7 @@ from hostagent.drivers.hypervisor import LibvirtHypervisor
 from hostagent.drivers.kvm_probe import KvmProbe
 from hostagent.drivers.libvirt_connection import LibvirtConnection
 from hostagent.drivers.machine import LinuxMachine
+from hostagent.drivers.uploads import HttpUploads
 from hostagent.enroll import Identity
 from hostagent.ensure.agent import Agent, Ports
 from hostagent.ensure.network import HostNetwork
@@ -40,6 +41,7 @@ def real_agent(identity: Identity, choices: Choices) -> Agent:
             hypervisor=LibvirtHypervisor(connection, probe, choices.serial_directory),
             disks=LocalDisks(),
             downloads=HttpDownloads(trusted),
+            uploads=HttpUploads(trusted),
             network=HostNetwork(choices.state_dir / "network"),
             records=FileRecords(choices.state_dir / "records"),
         ),

@@ -22,6 +22,8 @@ _RULES: dict[str, tuple[frozenset[str], str]] = {
     "CreateVolumeSnapshot": (_SETTLED, "SYS.1006"),
     "DeleteVolumeSnapshot": (_SETTLED, "SYS.1006"),
     "RevertVolumeFromSnapshot": (frozenset({STOPPED}), "SYS.1006"),
+    "CreateRootVolumeTemplateFromRootVolume": (frozenset({STOPPED}), "SYS.1006"),
+    "CreateDataVolumeTemplateFromVolume": (frozenset({STOPPED}), "SYS.1006"),
     "GetVmConsoleAddress": (frozenset({RUNNING}), "SYS.1006"),
 }
 

@@ -19,6 +19,7 @@ from hostagent.contract.network import (
     SnapshotSpec,
 )
 from hostagent.contract.storage import StorageSpec, StorageStatus
+from hostagent.contract.upload import UploadSpec, UploadStatus
 from hostagent.contract.vm import ConsoleAddress, DiskSpec, IsoSpec, NicSpec, VmSpec, VmStatus
 from hostagent.contract.volume import VolumeFile, VolumeSpec, VolumesSpec, VolumeStatus
 
@@ -46,6 +47,8 @@ __all__ = [
     "Specified",
     "StorageSpec",
     "StorageStatus",
+    "UploadSpec",
+    "UploadStatus",
     "VmSpec",
     "VmStatus",
     "VolumeFile",

@@ -13,9 +13,10 @@ from hostagent.ensure.host import Host
 from hostagent.ensure.image import Images
 from hostagent.ensure.locks import Locks
 from hostagent.ensure.storage import Storages
+from hostagent.ensure.upload import VolumeUploads
 from hostagent.ensure.vm import Vms
 from hostagent.ensure.volume import Volumes
-from hostagent.ports.disks import Disks, Downloads
+from hostagent.ports.disks import Disks, Downloads, Uploads
 from hostagent.ports.hypervisor import Hypervisor
 from hostagent.ports.machine import Machine
 from hostagent.ports.network import NetworkPort
@@ -31,6 +32,7 @@ class Ports:
     hypervisor: Hypervisor
     disks: Disks
     downloads: Downloads
+    uploads: Uploads
     network: NetworkPort
     records: Records
 
@@ -59,6 +61,7 @@ class Agent:
     storage: Storages
     image: Images
     volume: Volumes
+    upload: VolumeUploads
     vm: Vms
     network: Network
     events: EventLog
@@ -71,6 +74,7 @@ class Agent:
         self.storage = Storages(ports.disks, self.generations)
         self.image = Images(ports.disks, ports.downloads, self.storage, self.generations)
         self.volume = Volumes(ports.disks, ports.hypervisor, self.storage, self.generations)
+        self.upload = VolumeUploads(ports.disks, ports.uploads, self.storage)
         self.vm = Vms(ports.hypervisor, self.storage, self.generations, self.events)
         self.network = Network(ports.network, self.generations)
 
@@ -83,4 +87,5 @@ class Agent:
 
     async def close(self) -> None:
         await self.image.close()
+        await self.upload.close()
         await self.vm.close()

@@ -8,7 +8,7 @@ from uuid import NAMESPACE_DNS, uuid5
 from hostagent.contract.vm import VmState
 from hostagent.ensure.agent import Agent, Ports
 from hostagent.ports.machine import MachineFacts
-from hostagent.sim.disks import SimDisks, SimDownloads
+from hostagent.sim.disks import SimDisks, SimDownloads, SimUploads
 from hostagent.sim.faults import Faults
 from hostagent.sim.hypervisor import SimHypervisor
 from hostagent.sim.network import SimNetwork
@@ -60,6 +60,7 @@ class SimHost(Faults):
         self.disks = SimDisks(storage_bytes)
         self.network = SimNetwork(interfaces, vlan)
         self.hypervisor = SimHypervisor(self.disks, self.network.has_bridge)
+        self.uploads = SimUploads(self.disks)
         self.records = MemoryRecords()
         self._machine = SimMachine(name, cpu_num, memory_bytes)
 
@@ -69,6 +70,7 @@ class SimHost(Faults):
             hypervisor=self.stand_before(self.hypervisor, "hypervisor"),
             disks=self.stand_before(self.disks, "disks"),
             downloads=self.stand_before(SimDownloads(self.disks), "downloads"),
+            uploads=self.stand_before(self.uploads, "uploads"),
             network=self.stand_before(self.network, "links"),
             records=self.records,
         )
@@ -76,7 +78,7 @@ class SimHost(Faults):
     def boot_agent(self, uuid: str) -> Agent:
         """A fresh agent process on this host: it remembers what is in the records and finds what exists."""
         agent = Agent(uuid, self.ports())
-        for resource in ("host", "storage", "image", "volume", "vm", "network", "events"):
+        for resource in ("host", "storage", "image", "volume", "upload", "vm", "network", "events"):
             setattr(agent, resource, self.stand_before(getattr(agent, resource), resource))
         return agent
 

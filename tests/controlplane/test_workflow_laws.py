@@ -131,6 +131,9 @@ async def _furnish_volumes(made: Cloud, names: dict[str, str]) -> None:
         if name == "right branch":
             await made.call("RevertVolumeFromSnapshot", uuid=names["root snapshot"])
         names[name] = (await made.call("CreateVolumeSnapshot", name=name, **snapshot))["uuid"]
+    root = (await made.get("VmInstanceVO", names["running"]))["root_volume_uuid"]
+    taken = await made.call("CreateVolumeSnapshot", name="root", volumeUuid=root)
+    names["snapshot of running root"] = taken["uuid"]
     names["running root"] = (await made.get("VmInstanceVO", names["running"]))["root_volume_uuid"]
     names["stopped root"] = (await made.get("VmInstanceVO", names["stopped"]))["root_volume_uuid"]
 
@@ -143,6 +146,7 @@ def _is(name: str, value: str) -> dict[str, str]:
 
 
 _PLACE = {"primaryStorageUuid": "<storage>", "hostUuid": "<empty>", "resourceUuid": U}
+_STORE = {"backupStorageUuids": ["<store>", "<store2>"]}
 _VM = {"instanceOfferingUuid": "<offering>", "imageUuid": "<image>", "l3NetworkUuids": ["<l3>"], "resourceUuid": U}
 # (workflow, its arguments): "<name>" is what `_furnish` called so.
 TABLE: list[tuple[str, dict[str, Any]]] = [
@@ -195,6 +199,9 @@ TABLE: list[tuple[str, dict[str, Any]]] = [
     ("DeleteVolumeSnapshot", {"uuid": "<left branch>"}),
     ("DeleteVolumeSnapshot", {"uuid": "<right branch>"}),
     ("CreateDataVolumeFromVolumeSnapshot", {"name": "copy", "volumeSnapshotUuid": "<left branch>"}),
+    ("CreateRootVolumeTemplateFromRootVolume", {"name": "t", "rootVolumeUuid": "<stopped root>", **_STORE}),
+    ("CreateRootVolumeTemplateFromVolumeSnapshot", {"name": "t", "snapshotUuid": "<snapshot of running root>"}),
+    ("CreateDataVolumeTemplateFromVolume", {"name": "t", "volumeUuid": "<lying>"}),
     ("CreateL2NoVlanNetwork", {"name": "n", "zoneUuid": "<zone>", "physicalInterface": "eth3"}),
     ("CreateL2VlanNetwork", {"name": "n", "zoneUuid": "<zone>", "physicalInterface": "eth3", "vlan": 9}),
     ("UpdateL2Network", {"uuid": "<l2>", "name": "renamed"}),

@@ -18,6 +18,7 @@ from hostagent.drivers.hypervisor import LibvirtHypervisor
 from hostagent.drivers.kvm_probe import KvmProbe
 from hostagent.drivers.libvirt_connection import LibvirtConnection
 from hostagent.drivers.machine import LinuxMachine
+from hostagent.drivers.uploads import HttpUploads
 from hostagent.ensure.agent import Agent, Ports
 from hostagent.ensure.image import image_path
 from hostagent.sim.network import SimNetwork
@@ -52,6 +53,7 @@ def build(machine: Host, domain_type: Literal["kvm", "qemu"] = "qemu") -> Agent:
             ),
             disks=LocalDisks(),
             downloads=HttpDownloads(ssl.create_default_context()),
+            uploads=HttpUploads(ssl.create_default_context()),
             network=SimNetwork(("eth0",), True),
             records=FileRecords(state / "records"),
         ),
