@@ -88,7 +88,8 @@ def _ready_file(tx: Tx, state_dir: Path, uuid: str) -> tuple[Path, str] | None:
 
 def _awaited_file(tx: Tx, state_dir: Path, uuid: str, scheme: str = "upload://") -> Path:
     image = rows.get(tx, "ImageVO", uuid)
-    ref = rows.find_one(tx, "ImageBackupStorageRefVO", image_uuid=uuid)
+    refs = rows.find(tx, "ImageBackupStorageRefVO", image_uuid=uuid, order_by=["id"])
+    ref = refs[0] if refs else None  # the first gets the file, the others a copy
     store = rows.get(tx, "BackupStorageVO", ref["backup_storage_uuid"]) if ref else None
     if not (image and ref and store):
         raise not_found(f"there is no image {uuid}")

@@ -157,8 +157,7 @@ def _receive(db: Database, state_dir: Path, url: str, content: bytes) -> None:
     uuid = url.rpartition("/")[2]
 
     def find(tx: Any) -> tuple[str, str]:
-        ref = rows.find_one(tx, "ImageBackupStorageRefVO", image_uuid=uuid)
-        assert ref
+        ref = rows.find(tx, "ImageBackupStorageRefVO", image_uuid=uuid, order_by=["id"])[0]
         store = rows.get(tx, "BackupStorageVO", ref["backup_storage_uuid"])
         assert store
         return store["url"], ref["install_path"]
