@@ -194,7 +194,7 @@ TABLE: list[tuple[str, dict[str, Any]]] = [
     ("CreateVolumeSnapshotGroup", {"name": "stopped", "rootVolumeUuid": "<stopped root>"}),
     ("UpdateVolumeSnapshot", {"uuid": "<first snapshot>", "name": "renamed"}),
     ("RevertVolumeFromSnapshot", {"uuid": "<left branch>"}),
-    ("DeleteVolumeSnapshot", {"uuid": "<second snapshot>"}),
+    # Not <second snapshot>, whose VM runs: a live merge cannot be taken back (see test_snapshot)
     ("DeleteVolumeSnapshot", {"uuid": "<root snapshot>"}),
     ("DeleteVolumeSnapshot", {"uuid": "<left branch>"}),
     ("DeleteVolumeSnapshot", {"uuid": "<right branch>"}),
