@@ -13,6 +13,7 @@ from hostagent.drivers.kvm_probe import KvmProbe
 from hostagent.drivers.libvirt_connection import LibvirtConnection
 from hostagent.drivers.machine import LinuxMachine
 from hostagent.drivers.peers import TlsPeers
+from hostagent.drivers.uploads import HttpUploads
 from hostagent.enroll import Identity
 from hostagent.ensure.agent import Agent, Ports
 from hostagent.ensure.network import HostNetwork
@@ -43,6 +44,7 @@ def real_agent(identity: Identity, choices: Choices) -> Agent:
             disks=LocalDisks(),
             downloads=HttpDownloads(trusted),
             peers=TlsPeers(identity.management_ip, identity.port + 1, files),
+            uploads=HttpUploads(trusted),
             network=HostNetwork(choices.state_dir / "network"),
             records=FileRecords(choices.state_dir / "records"),
         ),

@@ -31,6 +31,8 @@ from hostagent.contract import (
     SnapshotSpec,
     StorageSpec,
     StorageStatus,
+    UploadSpec,
+    UploadStatus,
     VmSpec,
     VmStatus,
     VolumeSpec,
@@ -157,6 +159,22 @@ class HostClient:
 
     async def delete_import(self, uuid: str, files: Literal["keep", "remove"]) -> None:
         await self._send("DELETE", f"/v1/imports/{uuid}", timeout=120, query={"files": files})
+
+    async def put_upload(self, uuid: str, spec: UploadSpec, progress: Progress) -> None:
+        """Returns when the file is in the image store; a failed upload is an `ApiError` (IMG.1000)."""
+        while True:
+            status = await self._call(UploadStatus, "PUT", f"/v1/uploads/{uuid}", spec, 60, {"wait": 20})
+            await progress(status.bytes_done, status.bytes_total)
+            if status.state == "done":
+                return
+            if status.state == "failed":
+                failure = f"host {self._name()} could not send image {uuid}: {status.error}"
+                if status.error.startswith("unreachable:"):
+                    raise Temporary(failure)
+                raise ApiError("IMG.1000", failure)
+
+    async def delete_upload(self, uuid: str) -> None:
+        await self._send("DELETE", f"/v1/uploads/{uuid}")
 
     async def put_network(self, spec: SnapshotSpec) -> NetworkStatus:
         return await self._call(NetworkStatus, "PUT", "/v1/network", spec, timeout=120)

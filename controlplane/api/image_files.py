@@ -1,7 +1,8 @@
 """Image files over HTTP: hosts fetch them with a token for that image, callers upload them with their session.
 
 `GET /v1/image-files/{uuid}` serves ranges; its ETag is the sha256, so a broken copy goes on where it stopped.
-`PUT /v1/images/{uuid}/file` takes the raw bytes of an image that was added with an `upload://` URL.
+`PUT /v1/images/{uuid}/file` takes the raw bytes of an image that was added with an `upload://` URL;
+`PUT /v1/image-files/{uuid}` those of a template that a host makes of a volume, with a token for that.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from controlplane.store import ownership, rows
 from controlplane.store.database import Tx
 from controlplane.workflows.image_source import uploaded
 from controlplane.workflows.image_store import directory
+from controlplane.workflows.image_template import FROM_VOLUME, upload_subject
 from controlplane.workflows.world import World
 
 _CHUNK = 1 << 20
@@ -37,7 +39,7 @@ def router(world: World, engine: Engine[World]) -> APIRouter:
 
     async def get(request: Request) -> Response:
         uuid = str(request.path_params["uuid"])
-        if not _may_fetch(world, uuid, request.headers.get("authorization", "")):
+        if not _may(world, uuid, request.headers.get("authorization", "")):
             return PlainTextResponse("a bearer token for this image is needed\n", 403)
         found = await world.db.read(lambda tx: _ready_file(tx, world.settings.state_dir, uuid))
         if found is None:
@@ -48,7 +50,7 @@ def router(world: World, engine: Engine[World]) -> APIRouter:
     async def put(request: Request) -> Response:
         uuid = str(request.path_params["uuid"])
         caller = await door.caller(request, credentials(request))
-        final = await world.db.read(lambda tx: _awaited_file(tx, world.settings.state_dir, uuid, caller))
+        final = await world.db.read(lambda tx: _own_awaited_file(tx, world.settings.state_dir, uuid, caller))
         if uuid in uploading:
             raise refused(f"image {uuid} is being uploaded already")
         uploading.add(uuid)
@@ -60,17 +62,25 @@ def router(world: World, engine: Engine[World]) -> APIRouter:
         finally:
             uploading.discard(uuid)
 
+    async def put_from_host(request: Request) -> Response:
+        uuid = str(request.path_params["uuid"])
+        if not _may(world, upload_subject(uuid), request.headers.get("authorization", "")):
+            return PlainTextResponse("a bearer token for the upload of this image is needed\n", 403)
+        final = await world.db.read(lambda tx: _awaited_file(tx, world.settings.state_dir, uuid, FROM_VOLUME))
+        return JSONResponse(await _receive(request, final))
+
     for prefix in ("/v1", "/zstack/v1"):
+        routes.add_api_route(f"{prefix}/image-files/{{uuid}}", put_from_host, methods=["PUT"], include_in_schema=False)
         routes.add_api_route(f"{prefix}/image-files/{{uuid}}", get, methods=["GET", "HEAD"], include_in_schema=False)
         routes.add_api_route(f"{prefix}/images/{{uuid}}/file", put, methods=["PUT"], include_in_schema=False)
     return routes
 
 
-def _may_fetch(world: World, uuid: str, header: str) -> bool:
+def _may(world: World, subject: str, header: str) -> bool:
     scheme, _, value = header.partition(" ")
     if world.authority is None or scheme.lower() != "bearer":
         return False
-    return world.authority.image_token_valid(uuid, value.strip())
+    return world.authority.image_token_valid(subject, value.strip())
 
 
 def _ready_file(tx: Tx, state_dir: Path, uuid: str) -> tuple[Path, str] | None:
@@ -82,13 +92,20 @@ def _ready_file(tx: Tx, state_dir: Path, uuid: str) -> tuple[Path, str] | None:
     return directory(state_dir, store["url"]) / ref["install_path"], image["sha256"]
 
 
-def _awaited_file(tx: Tx, state_dir: Path, uuid: str, caller: Caller) -> Path:
-    image = rows.get(tx, "ImageVO", uuid) if ownership.owns(tx, caller.viewer, "ImageVO", uuid) else None
-    ref = rows.find_one(tx, "ImageBackupStorageRefVO", image_uuid=uuid)
+def _own_awaited_file(tx: Tx, state_dir: Path, uuid: str, caller: Caller) -> Path:
+    if not ownership.owns(tx, caller.viewer, "ImageVO", uuid):
+        raise not_found(f"there is no image {uuid}")
+    return _awaited_file(tx, state_dir, uuid)
+
+
+def _awaited_file(tx: Tx, state_dir: Path, uuid: str, scheme: str = "upload://") -> Path:
+    image = rows.get(tx, "ImageVO", uuid)
+    refs = rows.find(tx, "ImageBackupStorageRefVO", image_uuid=uuid, order_by=["id"])
+    ref = refs[0] if refs else None  # the first gets the file, the others a copy
     store = rows.get(tx, "BackupStorageVO", ref["backup_storage_uuid"]) if ref else None
     if not (image and ref and store):
         raise not_found(f"there is no image {uuid}")
-    if image["status"] != "Downloading" or not image["url"].startswith("upload://"):
+    if image["status"] != "Downloading" or not image["url"].startswith(scheme):
         raise refused(f"image {uuid} is {image['status']} from {image['url']}; it awaits no upload")
     return directory(state_dir, store["url"]) / str(ref["install_path"])
 

@@ -18,6 +18,7 @@ from controlplane.contract.base import (
     Route,
     Update,
     Uuid,
+    Wire,
 )
 from controlplane.contract.registry import api
 
@@ -78,6 +79,50 @@ class AddImage(Create):
     platform: Platform = "Linux"
     type: Literal["zstack"] = "zstack"
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+
+class _Template(Create):
+    """Without `backupStorageUuids` the image goes into every store of the zone."""
+
+    package = _PACKAGE
+    result: ClassVar[type[Wire] | None] = ImageInventory
+    creates = "ImageVO"
+    name: Name
+    description: Description | None = None
+    backup_storage_uuids: BackupStorages | None = None
+
+
+class _RootTemplate(_Template):
+    guest_os_type: Annotated[str, Field(max_length=255)] | None = None
+    platform: Platform | None = None
+    system: bool = False
+
+
+@api
+class CreateRootVolumeTemplateFromRootVolume(_RootTemplate):
+    """An image with the content of a root volume, whose VM is stopped."""
+
+    route = Route("POST", "/images/root-volume-templates/from/volumes/{rootVolumeUuid}")
+    references = {"root_volume_uuid": "VolumeVO", "backup_storage_uuids": "BackupStorageVO"}
+    root_volume_uuid: Uuid
+
+
+@api
+class CreateRootVolumeTemplateFromVolumeSnapshot(_RootTemplate):
+    """An image with the content of a snapshot; its VM may run."""
+
+    route = Route("POST", "/images/root-volume-templates/from/volume-snapshots/{snapshotUuid}")
+    references = {"snapshot_uuid": "VolumeSnapshotVO", "backup_storage_uuids": "BackupStorageVO"}
+    snapshot_uuid: Uuid
+
+
+@api
+class CreateDataVolumeTemplateFromVolume(_Template):
+    """A template for data volumes with the content of a volume; a VM that has it is stopped."""
+
+    route = Route("POST", "/images/data-volume-templates/from/volumes/{volumeUuid}")
+    references = {"volume_uuid": "VolumeVO", "backup_storage_uuids": "BackupStorageVO"}
+    volume_uuid: Uuid
 
 
 @api

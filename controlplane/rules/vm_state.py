@@ -23,6 +23,8 @@ _RULES: dict[str, tuple[frozenset[str], str]] = {
     "DeleteVolumeSnapshot": (_SETTLED, "SYS.1006"),
     "RevertVolumeFromSnapshot": (frozenset({STOPPED}), "SYS.1006"),
     "RerunCloudInit": (_EXCEPT_GONE | {CREATED}, "SYS.1006"),
+    "CreateRootVolumeTemplateFromRootVolume": (frozenset({STOPPED}), "SYS.1006"),
+    "CreateDataVolumeTemplateFromVolume": (frozenset({STOPPED}), "SYS.1006"),
     "GetVmConsoleAddress": (frozenset({RUNNING}), "SYS.1006"),
 }
 

@@ -1,12 +1,21 @@
 """What is refused of an image before anything is stored."""
 
 from controlplane.contract.error import ApiError, invalid, refused
-from controlplane.contract.image import AddImage, ExpungeImage, RecoverImage, UpdateImage
+from controlplane.contract.image import (
+    AddImage,
+    CreateDataVolumeTemplateFromVolume,
+    CreateRootVolumeTemplateFromRootVolume,
+    CreateRootVolumeTemplateFromVolumeSnapshot,
+    ExpungeImage,
+    RecoverImage,
+    UpdateImage,
+)
 from controlplane.services.registry import Caller, checks, permits
 from controlplane.store import rows
 from controlplane.store.database import Tx
 from controlplane.workflows.image import check_expunge, usable_stores
 from controlplane.workflows.image_source import check_url
+from controlplane.workflows.image_template import check_snapshot, check_volume, stores_for
 
 
 @permits(AddImage)
@@ -44,3 +53,21 @@ def is_deleted(tx: Tx, message: ExpungeImage) -> None:
 def can_be_recovered(tx: Tx, message: RecoverImage) -> None:
     if not rows.exists(tx, "ImageBackupStorageRefVO", image_uuid=message.image_uuid, status="Deleted"):
         raise refused(f"image {message.image_uuid} is not deleted")
+
+
+@checks(CreateRootVolumeTemplateFromRootVolume)
+def root_can_become_an_image(tx: Tx, message: CreateRootVolumeTemplateFromRootVolume) -> None:
+    volume, _ = check_volume(tx, message.root_volume_uuid, message, settled=False)
+    stores_for(tx, message, volume)
+
+
+@checks(CreateDataVolumeTemplateFromVolume)
+def volume_can_become_an_image(tx: Tx, message: CreateDataVolumeTemplateFromVolume) -> None:
+    volume, _ = check_volume(tx, message.volume_uuid, message, settled=False)
+    stores_for(tx, message, volume)
+
+
+@checks(CreateRootVolumeTemplateFromVolumeSnapshot)
+def snapshot_can_become_an_image(tx: Tx, message: CreateRootVolumeTemplateFromVolumeSnapshot) -> None:
+    volume, _ = check_snapshot(tx, message.snapshot_uuid)
+    stores_for(tx, message, volume)

@@ -75,7 +75,7 @@ async def add(op: Operation[World], message: AddImage) -> dict[str, Any]:
 
     async def copy() -> None:
         for store in stores[1:]:
-            await asyncio.to_thread(_link_or_copy, stores[0] / path, store / path)
+            await asyncio.to_thread(link_or_copy, stores[0] / path, store / path)
 
     async def discard() -> None:
         for store in stores:
@@ -86,7 +86,7 @@ async def add(op: Operation[World], message: AddImage) -> dict[str, Any]:
         rows.update_where(tx, "ImageBackupStorageRefVO", {"image_uuid": uuid}, status="Ready")
         return show(tx, uuid)
 
-    urls = await op.tx_step("insert", insert, lambda tx, _: _delete_rows(tx, uuid))
+    urls = await op.tx_step("insert", insert, lambda tx, _: delete_rows(tx, uuid))
     stores = [directory(op.world.settings.state_dir, url) for url in urls]
     facts = await op.step("fetch", fetch, discard, timeout=24 * _HOURS)
     await op.step("copy", copy, discard, timeout=4 * _HOURS)
@@ -109,19 +109,19 @@ async def _fetch(op: Operation[World], message: AddImage, final: Path) -> dict[s
     if message.sha256 and message.sha256 != sha256:
         raise ApiError("IMG.1000", f"the file's sha256 is {sha256}, {message.sha256} was expected", field="sha256")
     size = await asyncio.to_thread(inspect, part, message.format)
-    await asyncio.to_thread(_settle, part, final)
+    await asyncio.to_thread(settle, part, final)
     await op.progress(digest.size, digest.size, "verified")
     return {"size": size, "actual_size": digest.size, "sha256": sha256, "md5_sum": digest.md5.hexdigest()}
 
 
-def _settle(part: Path, final: Path) -> None:
+def settle(part: Path, final: Path) -> None:
     """The final name appears only when the bytes are on disk."""
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(final)
 
 
-def _link_or_copy(source: Path, target: Path) -> None:
+def link_or_copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     part = target.with_name("part")
     part.unlink(missing_ok=True)
@@ -132,10 +132,10 @@ def _link_or_copy(source: Path, target: Path) -> None:
             shutil.copyfile(source, part)
         except OSError as error:
             raise ApiError("BS.1000", f"cannot copy the image to {target.parent.parent}: {error.strerror}") from error
-    _settle(part, target)
+    settle(part, target)
 
 
-def _delete_rows(tx: Tx, uuid: str) -> None:
+def delete_rows(tx: Tx, uuid: str) -> None:
     rows.delete_where(tx, "ImageBackupStorageRefVO", image_uuid=uuid)
     rows.delete(tx, "ImageVO", uuid)
 
@@ -192,7 +192,7 @@ def _remove_rows(tx: Tx, uuid: str, wanted: list[str] | None) -> list[str]:
     stores = check_expunge(tx, uuid, wanted)
     rows.delete_where(tx, "ImageBackupStorageRefVO", image_uuid=uuid, backup_storage_uuid=stores)
     if not rows.exists(tx, "ImageBackupStorageRefVO", image_uuid=uuid):
-        _delete_rows(tx, uuid)
+        delete_rows(tx, uuid)
     return [store["url"] for store in rows.find(tx, "BackupStorageVO", uuid=stores)]
 
 

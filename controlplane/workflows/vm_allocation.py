@@ -13,6 +13,7 @@ from controlplane.contract.vm import CreateVmInstance
 from controlplane.rules import system_tag
 from controlplane.rules.bridge import nic_mac, tap_name
 from controlplane.rules.placement import Candidate, Need
+from controlplane.rules.volume import whole_sectors
 from controlplane.store import allocation, rows
 from controlplane.store.allocation import Scope
 from controlplane.store.database import Tx
@@ -103,6 +104,7 @@ def _read(tx: Tx, message: CreateVmInstance, uuid: str) -> Wish:
     offerings = [inventories.must_get(tx, "DiskOfferingVO", disk) for disk in message.data_disk_offering_uuids or ()]
     disks: list[tuple[int, str | None]] = [(offering["disk_size"], offering["uuid"]) for offering in offerings]
     disks += [(size, None) for size in message.data_disk_sizes or ()]
+    disks = [(whole_sectors(size), offering) for size, offering in disks]
     tags = system_tag.joined("VmInstanceVO", message.system_tags or ())
     tag.must_fit(tx, "VmInstanceVO", uuid, tags, default_l3(message))
     return Wish(
@@ -128,7 +130,7 @@ def root_size(tx: Tx, message: CreateVmInstance, image: rows.Row) -> int:
             f"rootDiskSize {size} is less than the {image['size']} bytes of image {image['name']} ({image['uuid']})",
             "rootDiskSize",
         )
-    return size
+    return whole_sectors(size)
 
 
 def default_l3(message: CreateVmInstance) -> str:

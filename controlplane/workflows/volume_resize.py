@@ -11,6 +11,7 @@ from controlplane.contract.error import ApiError, invalid, refused
 from controlplane.contract.volume import ResizeDataVolume, ResizeRootVolume
 from controlplane.operations.interface import Operation
 from controlplane.rules.vm_state import must_allow
+from controlplane.rules.volume import whole_sectors
 from controlplane.store import allocation, rows
 from controlplane.store.database import Tx
 from controlplane.workflows import inventories, volume_rows
@@ -30,7 +31,7 @@ def _queue(tx: Tx, message: Any) -> str:
 
 
 async def _resize(op: Operation[World], message: ResizeRootVolume | ResizeDataVolume) -> Json:
-    uuid, size = message.uuid, message.size
+    uuid, size = message.uuid, whole_sectors(message.size)
 
     def begin(tx: Tx) -> Json:
         volume, ref = check_resize(tx, message), rows.get(tx, "LocalStorageResourceRefVO", uuid)

@@ -10,6 +10,7 @@ from typing import Any
 from controlplane.contract.account import ADMIN_UUID
 from controlplane.contract.error import ApiError, invalid, not_found, refused
 from controlplane.contract.volume import VolumeInventory
+from controlplane.rules.volume import whole_sectors
 from controlplane.store import allocation, rows
 from controlplane.store.database import Tx
 from controlplane.workflows import tag
@@ -71,7 +72,7 @@ def insert(tx: Tx, uuid: str, size: int, **values: Any) -> None:
         account_uuid=ADMIN_UUID,
         type="Data",
         format="qcow2",
-        size=size,
+        size=whole_sectors(size),
         state="Enabled",
         status=NOT_INSTANTIATED,
         **values,

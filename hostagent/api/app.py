@@ -24,6 +24,7 @@ from hostagent.contract import (
     Problem,
     SnapshotSpec,
     StorageSpec,
+    UploadSpec,
     VmSpec,
     VolumeSpec,
     VolumesSpec,
@@ -64,6 +65,7 @@ def create_app(agent: Agent) -> Starlette:
             _route("/v1/events", GET=calls.get_events),
             _route("/v1/vms", GET=calls.list_vms),
             _route("/v1/images/{uuid}", GET=calls.get_image, PUT=calls.put_image, DELETE=calls.delete_image),
+            _route("/v1/uploads/{uuid}", PUT=calls.put_upload, DELETE=calls.delete_upload),
             _route("/v1/storages/{uuid}", GET=calls.get_storage, PUT=calls.put_storage, DELETE=calls.delete_storage),
             _route("/v1/storages", GET=calls.list_storages),
             _route("/v1/host", GET=calls.get_host),
@@ -153,6 +155,15 @@ class _Calls:
         if files not in ("keep", "remove"):
             raise rejected("invalid_spec", "query parameter files must be keep or remove")
         await self._agent.imports.delete(_uuid(request), keep=files == "keep")
+        return Response(status_code=204)
+
+    async def put_upload(self, request: Request) -> Response:
+        spec, wait = await self._spec(request, UploadSpec), _number(request, "wait", 20)
+        return _json(await self._agent.upload.put(_uuid(request), spec, min(wait, LONGEST_WAIT)))
+
+    async def delete_upload(self, request: Request) -> Response:
+        self._check_node(request)
+        await self._agent.upload.delete(_uuid(request))
         return Response(status_code=204)
 
     async def list_vms(self, request: Request) -> Response:

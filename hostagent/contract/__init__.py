@@ -27,6 +27,7 @@ from hostagent.contract.transfer import (
     ImportSpec,
     ImportStatus,
 )
+from hostagent.contract.upload import UploadSpec, UploadStatus
 from hostagent.contract.vm import ConsoleAddress, DiskSpec, IsoSpec, NicSpec, VmSpec, VmStatus
 from hostagent.contract.volume import VolumeFile, VolumeSpec, VolumesSpec, VolumeStatus
 
@@ -60,6 +61,8 @@ __all__ = [
     "Specified",
     "StorageSpec",
     "StorageStatus",
+    "UploadSpec",
+    "UploadStatus",
     "VmSpec",
     "VmStatus",
     "VolumeFile",

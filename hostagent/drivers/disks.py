@@ -77,6 +77,10 @@ class LocalDisks:
             await self._qemu_img(part, "convert", "-q", "-f", "qcow2", "-O", "qcow2", source, part)
             await asyncio.to_thread(_publish, part, path)
 
+    async def length(self, path: str) -> int:
+        with _errors(path):
+            return await asyncio.to_thread(os.path.getsize, path)
+
     async def rebase(self, path: str, backing: str | None) -> None:
         base = ("-b", "") if backing is None else ("-F", "qcow2", "-b", _relative(backing, path))
         with _errors(path):

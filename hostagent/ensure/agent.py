@@ -15,9 +15,10 @@ from hostagent.ensure.image import Images
 from hostagent.ensure.locks import Locks
 from hostagent.ensure.storage import Storages
 from hostagent.ensure.transfer import Imports
+from hostagent.ensure.upload import VolumeUploads
 from hostagent.ensure.vm import Vms
 from hostagent.ensure.volume import Volumes
-from hostagent.ports.disks import Disks, Downloads
+from hostagent.ports.disks import Disks, Downloads, Uploads
 from hostagent.ports.hypervisor import Hypervisor
 from hostagent.ports.machine import Machine
 from hostagent.ports.network import NetworkPort
@@ -35,6 +36,7 @@ class Ports:
     disks: Disks
     downloads: Downloads
     peers: Peers
+    uploads: Uploads
     network: NetworkPort
     records: Records
 
@@ -65,6 +67,7 @@ class Agent:
     volume: Volumes
     exports: Exports
     imports: Imports
+    upload: VolumeUploads
     vm: Vms
     network: Network
     events: EventLog
@@ -80,6 +83,7 @@ class Agent:
         self.exports = Exports(ports.disks, ports.peers, self.storage)
         self.imports = Imports(ports.disks, ports.peers, self.storage, self.generations)
         self._peers = ports.peers
+        self.upload = VolumeUploads(ports.disks, ports.uploads, self.storage)
         self.vm = Vms(ports.hypervisor, self.storage, self.generations, self.events)
         self.network = Network(ports.network, self.generations)
 
@@ -94,4 +98,5 @@ class Agent:
         await self.image.close()
         await self.imports.close()
         await self._peers.close()
+        await self.upload.close()
         await self.vm.close()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from hostagent.contract import ImageSpec
+from hostagent.contract import ImageSpec, UploadSpec
 from hostagent.contract.image import ImageFormat
 
 
@@ -49,6 +49,10 @@ class Disks(Protocol):
         """A disk of its own with all that is read through `source`; whole or not at all."""
         ...
 
+    async def length(self, path: str) -> int:
+        """Bytes of the file itself."""
+        ...
+
     async def rebase(self, path: str, backing: str | None) -> None:
         """It rests on `backing` and reads as before. Nobody has it open."""
         ...
@@ -84,3 +88,10 @@ class Downloads(Protocol):
         ...
 
     async def discard(self, part: str) -> None: ...
+
+
+class Uploads(Protocol):
+    async def send(self, spec: UploadSpec, path: str, done: Callable[[int], None]) -> None:
+        """The bytes of the file `path` to `spec.url`; `done` is told how many went. Raises unreachable (temporary),
+        invalid_spec when the receiver refuses them."""
+        ...

@@ -8,7 +8,7 @@ from uuid import NAMESPACE_DNS, uuid5
 from hostagent.contract.vm import VmState
 from hostagent.ensure.agent import Agent, Ports
 from hostagent.ports.machine import MachineFacts
-from hostagent.sim.disks import SimDisks, SimDownloads
+from hostagent.sim.disks import SimDisks, SimDownloads, SimUploads
 from hostagent.sim.faults import Faults
 from hostagent.sim.hypervisor import SimHypervisor
 from hostagent.sim.network import SimNetwork
@@ -61,6 +61,7 @@ class SimHost(Faults):
         self.disks = SimDisks(storage_bytes)
         self.network = SimNetwork(interfaces, vlan)
         self.hypervisor = SimHypervisor(self.disks, self.network.has_bridge)
+        self.uploads = SimUploads(self.disks)
         self.records = MemoryRecords()
         self.peers = SimPeers("", self.disks)  # of the agent that runs
         self._machine = SimMachine(name, cpu_num, memory_bytes)
@@ -73,6 +74,7 @@ class SimHost(Faults):
             disks=self.stand_before(self.disks, "disks"),
             downloads=self.stand_before(SimDownloads(self.disks), "downloads"),
             peers=self.stand_before(self.peers, "peers"),
+            uploads=self.stand_before(self.uploads, "uploads"),
             network=self.stand_before(self.network, "links"),
             records=self.records,
         )
@@ -80,7 +82,8 @@ class SimHost(Faults):
     def boot_agent(self, uuid: str) -> Agent:
         """A fresh agent process on this host: it remembers what is in the records and finds what exists."""
         agent = Agent(uuid, self.ports(uuid))
-        for resource in ("host", "storage", "image", "volume", "exports", "imports", "vm", "network", "events"):
+        resources = ("host", "storage", "image", "volume", "exports", "imports", "upload", "vm", "network", "events")
+        for resource in resources:
             setattr(agent, resource, self.stand_before(getattr(agent, resource), resource))
         return agent
 

@@ -23,7 +23,7 @@ from controlplane.services.registry import Caller
 from controlplane.store import rows, schema
 from controlplane.store.database import Database
 from controlplane.store.journal import StoreJournal
-from controlplane.workflows import host_connection, network_service
+from controlplane.workflows import host_connection, image_source, image_store, network_service
 from controlplane.workflows.network_sync import NetworkSync
 from controlplane.workflows.registration import engine_registry
 from controlplane.workflows.world import Settings, World
@@ -133,6 +133,7 @@ async def joined(
         apps: dict[str, Any] = {}
         for number, (uuid, sim) in enumerate(sims.items()):
             host_agent = sim.boot_agent(uuid)
+            sim.uploads.deliver = lambda url, content: _receive(db, state_dir, url, content)
             apps[management_ip(number)] = create_app(host_agent)
             await host_agent.open()
             stack.push_async_callback(host_agent.close)
@@ -162,6 +163,22 @@ class Router(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         return await self._apps[request.url.host].handle_async_request(request)
+
+
+def _receive(db: Database, state_dir: Path, url: str, content: bytes) -> None:
+    """What the control plane does with an image that a host sends."""
+    uuid = url.rpartition("/")[2]
+
+    def find(tx: Any) -> tuple[str, str]:
+        ref = rows.find(tx, "ImageBackupStorageRefVO", image_uuid=uuid, order_by=["id"])[0]
+        store = rows.get(tx, "BackupStorageVO", ref["backup_storage_uuid"])
+        assert store
+        return store["url"], ref["install_path"]
+
+    store, path = db.read_now(find)
+    final = image_store.directory(state_dir, store) / path
+    final.parent.mkdir(parents=True, exist_ok=True)
+    image_source.uploaded(final).write_bytes(content)
 
 
 async def _address(db: Database, uuid: str) -> Address:

@@ -4,6 +4,7 @@ import pytest
 
 from controlplane.contract.error import ApiError
 from controlplane.store import rows
+from hostagent.contract.error import broken
 from tests.controlplane.test_volume import GIB, free, placed, plugged, refusal, volume
 from tests.controlplane.test_volume_capacity import recount
 
@@ -142,6 +143,31 @@ async def test_what_a_running_vm_allows(cloud):
     await cloud.call("StopVmInstance", uuid=vm["uuid"])
     await cloud.call("DeleteVolumeSnapshot", uuid=one["uuid"])
     assert await trees(cloud, data) == [(True, {"two": []})]
+
+
+async def test_a_deletion_that_fails_after_a_live_merge_loses_nothing_and_can_be_repeated(cloud):
+    vm = await cloud.vm(dataDiskSizes=[GIB])
+    data = vm["allVolumes"][1]
+    one, two = [await snap(cloud, data, name) for name in ("one", "two")]
+    hypervisor = cloud.sims[vm["hostUuid"]].hypervisor
+    plain = hypervisor.pull
+
+    async def merge_and_fail(*arguments):
+        hypervisor.pull = plain
+        await plain(*arguments)
+        raise broken("internal", "boom")
+
+    hypervisor.pull = merge_and_fail
+    before = await cloud.find("VolumeSnapshotVO"), await free(cloud)
+    assert "boom" in (await refusal(cloud.call("DeleteVolumeSnapshot", uuid=two["uuid"])))[2]
+    after = await cloud.find("VolumeSnapshotVO"), await free(cloud)
+    assert [row["status"] for row in after[0]] == ["Ready", "Ready"]
+    assert after[1] == before[1]
+    assert (await cloud.get("VolumeVO", data["uuid"]))["status"] == "Ready"
+    assert two["primaryStorageInstallPath"] in cloud.sims[vm["hostUuid"]].disks.files
+    await cloud.call("DeleteVolumeSnapshot", uuid=two["uuid"])
+    assert await trees(cloud, data) == [(True, {"one": []})]
+    assert beneath(cloud, vm["hostUuid"], plugged(cloud, vm)[1]) == [one["primaryStorageInstallPath"]]
 
 
 async def test_a_long_chain_ends_and_a_new_tree_begins_with_a_whole_copy(cloud):

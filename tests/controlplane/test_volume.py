@@ -225,6 +225,14 @@ async def test_root_and_data_sizes_of_a_new_vm(cloud):
     assert iso["allVolumes"][0]["size"] == GIB
 
 
+async def test_odd_sizes_become_whole_sectors(cloud):
+    vm = await cloud.vm(dataDiskSizes=[1], rootDiskSize=GIB + 1)
+    assert [one["size"] for one in vm["allVolumes"]] == [GIB + 512, 512]
+    disk = await placed(cloud, cloud.hosts[0], diskSize=513)
+    assert disk["size"] == 1024
+    assert (await cloud.call("ResizeDataVolume", uuid=disk["uuid"], size=1025))["size"] == 1536
+
+
 async def test_deleted_recovered_expunged(cloud):
     before = cloud.seen(), await free(cloud)
     vm = await cloud.vm()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from controlplane.contract.error import ApiError
 from hostagent.contract.error import broken
@@ -53,7 +53,7 @@ class Disks(RuleBasedStateMachine):
         self.stack = contextlib.AsyncExitStack()
         folder = self.stack.enter_context(tempfile.TemporaryDirectory())
         # small hosts, so that some wishes do not fit
-        entering = self.stack.enter_async_context(cloud(Path(folder), storage_bytes=20 * GIB))
+        entering = self.stack.enter_async_context(cloud(Path(folder), storage_bytes=40 * GIB))
         self.cloud = self.loop.run_until_complete(entering)
 
     def teardown(self) -> None:
@@ -65,12 +65,23 @@ class Disks(RuleBasedStateMachine):
         with contextlib.suppress(ApiError):
             self.loop.run_until_complete(self.cloud.call(api, **parameters))
 
-    def rows(self, resource: str) -> list[str]:
-        return sorted(row["uuid"] for row in self.loop.run_until_complete(self.cloud.find(resource)))
+    def rows(self, resource: str, **where: str) -> list[str]:
+        found = self.loop.run_until_complete(self.cloud.find(resource, **where))
+        return [row["uuid"] for row in sorted(found, key=lambda row: row["create_date"])]
 
-    def pick(self, resource: str, number: int) -> str:
-        uuids = self.rows(resource)
+    def pick(self, resource: str, number: int, **where: str) -> str:
+        uuids = self.rows(resource, **where)
         return uuids[number % len(uuids)] if uuids else "f" * 32
+
+    @initialize()
+    def furnish(self):
+        """So that most rules find something to work on."""
+        for host in self.cloud.hosts:
+            made = self.cloud.vm(hostUuid=host, dataDiskSizes=[GIB])
+            self.loop.run_until_complete(made)
+            self.call("CreateDataVolume", name="d", diskSize=GIB, primaryStorageUuid=self.cloud.storage, hostUuid=host)
+        for volume in self.rows("VolumeVO"):
+            self.call("CreateVolumeSnapshot", volumeUuid=volume, name="first")
 
     some = st.integers(0, 99)
     size = st.integers(1, 6 * GIB)
@@ -83,7 +94,7 @@ class Disks(RuleBasedStateMachine):
                 made = self.cloud.vm(rootDiskSize=GIB + size, dataDiskSizes=[size], strategy=strategy)
                 self.loop.run_until_complete(made)
 
-    @rule(number=some, api=st.sampled_from(["Start", "Stop", "Destroy", "Recover", "Expunge"]))
+    @rule(number=some, api=st.sampled_from(["Start", "Stop", "Start", "Stop", "Destroy", "Recover", "Expunge"]))
     def change_vm(self, number, api):
         self.call(f"{api}VmInstance", uuid=self.pick("VmInstanceVO", number))
 
@@ -95,20 +106,24 @@ class Disks(RuleBasedStateMachine):
 
     @rule(number=some, other=some)
     def attach(self, number, other):
-        pair = {"volumeUuid": self.pick("VolumeVO", number), "vmInstanceUuid": self.pick("VmInstanceVO", other)}
+        pair = {
+            "volumeUuid": self.pick("VolumeVO", number, type="Data"),
+            "vmInstanceUuid": self.pick("VmInstanceVO", other),
+        }
         self.call("AttachDataVolumeToVm", **pair)
 
     @rule(number=some, api=st.sampled_from(["DetachDataVolumeFromVm", "DeleteDataVolume", "RecoverDataVolume"]))
     def change_volume(self, number, api):
-        self.call(api, uuid=self.pick("VolumeVO", number))
+        self.call(api, uuid=self.pick("VolumeVO", number, type="Data"))
 
     @rule(number=some)
     def expunge_volume(self, number):
-        self.call("ExpungeDataVolume", uuid=self.pick("VolumeVO", number))
+        self.call("ExpungeDataVolume", uuid=self.pick("VolumeVO", number, status="Deleted"))
 
     @rule(number=some, size=size, api=st.sampled_from(["ResizeRootVolume", "ResizeDataVolume"]))
     def resize(self, number, size, api):
-        self.call(api, uuid=self.pick("VolumeVO", number), size=size)
+        kind = "Root" if api == "ResizeRootVolume" else "Data"
+        self.call(api, uuid=self.pick("VolumeVO", number, type=kind), size=GIB + size)
 
     @rule(number=some)
     def snapshot(self, number):
@@ -116,7 +131,7 @@ class Disks(RuleBasedStateMachine):
 
     @rule(number=some)
     def snapshot_all(self, number):
-        self.call("CreateVolumeSnapshotGroup", rootVolumeUuid=self.pick("VolumeVO", number), name="group")
+        self.call("CreateVolumeSnapshotGroup", rootVolumeUuid=self.pick("VolumeVO", number, type="Root"), name="group")
 
     @rule(number=some, api=st.sampled_from(["RevertVolumeFromSnapshot", "DeleteVolumeSnapshot"]))
     def change_snapshot(self, number, api):
@@ -157,5 +172,5 @@ class Disks(RuleBasedStateMachine):
 
 TestDisks = Disks.TestCase
 TestDisks.settings = settings(
-    max_examples=12, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=10, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )

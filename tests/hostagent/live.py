@@ -18,7 +18,7 @@ from tools.guests.cache import image
 
 MIB = 1 << 20
 TINY = "6" * 32  # the image
-PATIENCE = 60  # seconds for a guest on a busy machine
+PATIENCE = 90  # seconds for a guest on a busy machine
 
 
 class Guest:

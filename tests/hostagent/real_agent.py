@@ -17,9 +17,12 @@ from hostagent.drivers.hypervisor import LibvirtHypervisor
 from hostagent.drivers.kvm_probe import KvmProbe
 from hostagent.drivers.libvirt_connection import LibvirtConnection
 from hostagent.drivers.machine import LinuxMachine
+from hostagent.drivers.uploads import HttpUploads
 from hostagent.ensure.agent import Agent, Ports
 from hostagent.ensure.image import image_path
+from hostagent.sim.disks import SimDisks
 from hostagent.sim.network import SimNetwork
+from hostagent.sim.peers import SimPeers
 from tests.hostagent import specs
 from tests.hostagent.specs import IMAGE, STORAGE, VM, VOLUME
 from tools.guests import nano
@@ -49,6 +52,8 @@ def build(machine: Host, domain_type: Literal["kvm", "qemu"] = "qemu") -> Agent:
             ),
             disks=LocalDisks(),
             downloads=HttpDownloads(ssl.create_default_context()),
+            uploads=HttpUploads(ssl.create_default_context()),
+            peers=SimPeers("a" * 32, SimDisks(0)),
             network=SimNetwork(("eth0",), True),
             records=FileRecords(state / "records"),
         ),
