@@ -3,6 +3,7 @@ import hashlib
 import pytest
 
 import controlplane.contract  # noqa: F401
+from cli.main import _Progress
 from cli.request import request_for
 from cli.words import Problem, find, parameters
 
@@ -122,3 +123,11 @@ def test_an_action_is_a_put_with_its_name():
     request = request_for(find("ChangeZoneState"), words("ChangeZoneState", "uuid=u", "stateEvent=disable"))
     assert (request.method, request.target) == ("PUT", "/zones/u/actions")
     assert request.body == {"changeZoneState": {"stateEvent": "disable"}}
+
+
+def test_progress_says_rate_and_time_left(capsys):
+    progress = _Progress()
+    told = {"done": 1 << 30, "total": 4 << 30, "text": "copying root to b", "rate": 200 << 20, "remaining": 16}
+    progress.show(told)
+    progress.show({"text": "copying root to b"})
+    assert capsys.readouterr().err == "copying root to b 25 %, 200 MiB/s, 16 s left\ncopying root to b\n"
