@@ -226,12 +226,12 @@ class HostClient:
     async def _send(
         self, method: str, path: str, body: Model | None = None, timeout: float = 30, query: Query | None = None
     ) -> httpx.Response:
-        self._address = self._address or await self._find_address()
+        address = self._address = self._address or await self._find_address()
         headers = {GENERATION_HEADER: str(self._generation()), "Content-Type": "application/json"}
         try:
             response = await self._http.request(
                 method,
-                self._address.url + path,
+                address.url + path,
                 params=query,
                 headers=headers,
                 content=body.model_dump_json() if body else None,
@@ -239,8 +239,8 @@ class HostClient:
             )
         except httpx.TransportError as error:
             reason = str(error) or type(error).__name__
-            where = f"{self._address.ip}:{self._address.port}"
-            self._address = None  # it may have moved: look again next time
+            where = f"{address.ip}:{address.port}"
+            self._address = None  # it may have moved: look again next time; other calls may be under way
             raise Temporary(f"host agent at {where} does not answer {method} {path}: {reason}") from error
         if response.is_success:
             return response

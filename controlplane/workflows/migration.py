@@ -175,7 +175,7 @@ def _flip(op: Operation[World], tx: Tx, begun: Json) -> list[str]:
     for vm in rows.find(tx, "VmInstanceVO", root_volume_uuid=begun["volumes"]):
         if vm["last_host_uuid"]:  # of a VM that has run it says where it will start again
             rows.update(tx, "VmInstanceVO", vm["uuid"], last_host_uuid=begun["dest"])
-    return [_garbage(op, tx, begun, "source", file["uuid"], file["path"]) for file in begun["files"]]
+    return [_garbage(op, tx, begun, "source", file["path"]) for file in begun["files"]]
 
 
 def _leave_behind(op: Operation[World], tx: Tx, begun: Json) -> None:
@@ -183,7 +183,7 @@ def _leave_behind(op: Operation[World], tx: Tx, begun: Json) -> None:
     for file in begun["files"]:
         for path in _places(file["path"]):
             if not rows.exists(tx, "VolumeGarbageVO", host_uuid=begun["dest"], path=path):
-                _garbage(op, tx, begun, "dest", op.derive(f"left {path}"), path)
+                _garbage(op, tx, begun, "dest", path)
 
 
 def _places(path: str) -> tuple[str, str]:
@@ -191,16 +191,9 @@ def _places(path: str) -> tuple[str, str]:
     return path, f"{path}.part"
 
 
-def _garbage(op: Operation[World], tx: Tx, begun: Json, host: str, uuid: str, path: str) -> str:
-    """A file for its host to delete. One of an earlier move may still have the volume's own uuid."""
-    if rows.exists(tx, "VolumeGarbageVO", uuid=uuid):
-        uuid = op.derive(f"garbage {path}")
-    rows.insert(
-        tx,
-        "VolumeGarbageVO",
-        uuid=uuid,
-        primary_storage_uuid=begun["storage_uuid"],
-        host_uuid=begun[host],
-        path=path,
-    )
+def _garbage(op: Operation[World], tx: Tx, begun: Json, host: str, path: str) -> str:
+    """A file for its host to delete; it has a uuid of its own, for the volume lives on and may leave more behind."""
+    where = {"primary_storage_uuid": begun["storage_uuid"], "host_uuid": begun[host], "path": path}
+    uuid = op.derive(f"garbage {host} {path}")
+    rows.insert(tx, "VolumeGarbageVO", uuid=uuid, **where)
     return uuid

@@ -7,18 +7,21 @@ made anew for each try and kept nowhere. A host that is known to be lost ends th
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
-from controlplane.contract.error import ApiError, Temporary
+from controlplane.contract.error import ApiError, Temporary, refused
 from controlplane.operations.interface import Operation
 from controlplane.store import rows
 from controlplane.store.database import Tx
+from controlplane.store.tables import now
 from controlplane.workflows.host_connection import address_of
-from controlplane.workflows.vm_spec import copy_image, unless_lost
+from controlplane.workflows.vm_spec import copy_image
 from controlplane.workflows.world import World
 from hostagent.contract import ExportedFile, ExportSpec, ExportStatus, ImportFile, ImportSpec, ImportStatus
 
 Json = dict[str, Any]
+PATIENCE = timedelta(seconds=60)  # with a host that is lost
 _LOOK = 2  # seconds between two reports of progress
 _EXPIRES = 900  # seconds that an export lives without being asked for anew
 _CODES = {"no_space": "PS.1000", "checksum_mismatch": "PS.1000"}
@@ -100,16 +103,16 @@ class Copy:
     # -- hosts that are lost -------------------------------------------------------------------------------------
 
     def while_up(self, do: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[Any]]:
-        """The same call, given up when one of the two hosts is known to be lost."""
+        """The same call, given up when one of the two hosts has been lost for a while; an agent may be restarted."""
 
         async def call() -> Any:
             try:
                 return await do()
             except Temporary as error:
-                for host in (self._move["source"], self._move["dest"]):
-                    told = await unless_lost(self._op.world, host, error)
-                    if told is not error:
-                        raise told from error
+                for uuid in (self._move["source"], self._move["dest"]):
+                    host = await self._op.world.db.read(lambda tx, uuid=uuid: rows.get(tx, "HostVO", uuid))  # type: ignore[misc]
+                    if host is None or _is_lost(host):
+                        raise refused(f"host {host['name'] if host else uuid} was lost: {error}") from error
                 raise
 
         return call
@@ -124,6 +127,11 @@ class Copy:
                 return False
             raise
         return True
+
+
+def _is_lost(host: rows.Row) -> bool:
+    since = host["status_date"] or now()
+    return bool(host["status"] == "Disconnected" and now() - since > PATIENCE)
 
 
 def _stored_images(tx: Tx, files: list[Json]) -> list[Json]:

@@ -42,13 +42,24 @@ class _Export:
     ends: float
     files: dict[str, _File]
     connections: set[socket.socket] = field(default_factory=set)
+    is_over: bool = False
 
     def close(self) -> None:
+        self.is_over = True
         for connection in list(self.connections):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-        for file in self.files.values():
-            os.close(file.descriptor)
+        self._close_files()
+
+    def leave(self, connection: socket.socket) -> None:
+        self.connections.discard(connection)
+        self._close_files()
+
+    def _close_files(self) -> None:
+        """With the last connection: a descriptor that is in use must not become another file's."""
+        if self.is_over and not self.connections:
+            while self.files:
+                os.close(self.files.popitem()[1].descriptor)
 
 
 class _Refusal(Exception):
@@ -107,12 +118,17 @@ class ExportServer:
     def _accept(self, listener: socket.socket) -> None:
         """Until there is no export any more."""
         while True:
-            with contextlib.suppress(TimeoutError, ConnectionError):
+            try:
                 connection, _ = listener.accept()
                 if self._slots.acquire(blocking=False):
                     threading.Thread(target=self._converse, args=(connection,), name="export", daemon=True).start()
                 else:
                     connection.close()
+            except TimeoutError:
+                pass
+            except OSError as error:  # the caller is gone, or there are too many open files
+                log.warning("an import's connection was not accepted", reason=str(error))
+                time.sleep(TICK)
             with self._lock:
                 for uuid in [uuid for uuid, export in self._exports.items() if export.ends < time.monotonic()]:
                     self._exports.pop(uuid).close()
@@ -154,7 +170,8 @@ class ExportServer:
             pass  # the import has what it wants
         finally:
             if export is not None:
-                export.connections.discard(connection)
+                with self._lock:
+                    export.leave(connection)
 
     def _admitted(self, connection: ssl.SSLSocket, hello: Frame) -> _Export:
         """One answer for every reason: who may not come in learns nothing."""

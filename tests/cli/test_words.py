@@ -3,6 +3,7 @@ import hashlib
 import pytest
 
 from cli.declarations import load
+from cli.output import Progress
 from cli.request import request_for
 from cli.words import Problem, Unfinished, parameters, split
 from cli.words import find as find_in
@@ -180,3 +181,11 @@ def test_a_comma_in_quotes_is_a_comma_where_there_is_no_list():
     given = split("CreateZone name=a','b description='x, y'")[1:]
     assert parameters(find("CreateZone"), given) == {"name": "a,b", "description": "x, y"}
     assert parameters(find("QueryZone"), split("QueryZone name?='a,b'c")[1:])["conditions"] == ["name?=a,bc"]
+
+
+def test_progress_says_rate_and_time_left(capsys):
+    progress = Progress()
+    told = {"done": 1 << 30, "total": 4 << 30, "text": "copying root to b", "rate": 200 << 20, "remaining": 16}
+    progress.show(told)
+    progress.show({"text": "copying root to b"})
+    assert capsys.readouterr().err == "copying root to b 25 %, 200 MiB/s, 16 s left\ncopying root to b\n"

@@ -8,6 +8,8 @@ import pytest
 from controlplane.contract.error import ApiError
 from controlplane.rules.migration import Target, unfit
 from controlplane.store import rows
+from controlplane.store.tables import now
+from controlplane.workflows.migration_copy import PATIENCE as PATIENCE_WITH_HOSTS
 from hostagent.contract.error import broken, temporary
 from tests.controlplane.cloud import ADMIN, PATIENCE, image_row
 from tests.controlplane.harness import database_snapshot
@@ -236,7 +238,7 @@ async def test_a_destination_that_is_lost_ends_the_migration_and_is_cleaned_late
     dest.disks.files[f"{next(iter(files(cloud, 0)))}.part"] = next(iter(dest.disks.files.values()), None)
     for call in ("imports.put", "imports.delete"):
         dest.fail(call, temporary("unreachable", "silence"), times=None)
-    await put(cloud, "HostVO", cloud.hosts[1], status="Disconnected")
+    await put(cloud, "HostVO", cloud.hosts[1], status="Disconnected", status_date=now() - 2 * PATIENCE_WITH_HOSTS)
     with pytest.raises(ApiError, match="host1 was lost"):
         async with asyncio.timeout(PATIENCE):
             await job

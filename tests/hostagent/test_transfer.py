@@ -203,7 +203,14 @@ async def test_a_broken_connection_is_gone_on_with(pair: Pair, monkeypatch: pyte
     traffic, loop = Traffic(monkeypatch), asyncio.get_running_loop()
     await pair.export()
     async with Proxy(pair.source.port) as proxy:
-        traffic.before = lambda count: loop.call_soon_threadsafe(proxy.reset) if count in (3, 8) else None  # type: ignore[assignment,func-returns-value]
+        due = [3, 8]
+
+        def cut(count: int) -> None:
+            if due and count >= due[0]:
+                due.pop(0)
+                loop.call_soon_threadsafe(proxy.reset)
+
+        traffic.before = cut  # type: ignore[assignment]
         status = await pair.fetch(source_port=proxy.port)
         assert (status.state, status.error) == ("ready", "")
         assert proxy.resets
@@ -280,7 +287,7 @@ async def test_a_file_that_changes_is_refused(pair: Pair, monkeypatch: pytest.Mo
     traffic = Traffic(monkeypatch)
 
     def change(count: int) -> None:
-        if count == 3:
+        if count >= 3:
             with pair.source.path(VOLUME).open("r+b") as file:
                 file.write(b"guest")
             os.utime(pair.source.path(VOLUME))

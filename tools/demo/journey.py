@@ -23,7 +23,9 @@ GATEWAY = "10.20.0.1/24"
 
 
 class Journey:
-    """One walk with one guest in `folder`. `say` is told each thing done, `show` each line that Terraform prints."""
+    """One walk through `example` with one guest in `folder`. `say` is told each thing done, `show` each line that Terraform prints."""
+
+    example = "flat-network"
 
     def __init__(self, guest: Guest, folder: Path, port: int = 0, say: Say = print, show: Say | None = None) -> None:
         self.guest = guest
@@ -55,7 +57,7 @@ class Journey:
             self.say(f"{host.name}: libvirtd and an enrolled agent at {host.address}")
         self.before = {name: footprint(host, STORAGE) for name, host in self.lab.hosts.items()}
         self.stack = Stack(
-            ROOT / "examples/flat-network",
+            ROOT / "examples" / self.example,
             self.folder / "stack",
             self.cloud.endpoint,
             self.cloud.password,

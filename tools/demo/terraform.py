@@ -45,6 +45,11 @@ class Stack:
             "STEPPE_PASSWORD": password,
         }
 
+    def change(self, **variables: Any) -> None:
+        """Other values for these variables, for the next plan."""
+        path = self.folder / "terraform.tfvars.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | variables, indent=2))
+
     def init(self, show: Callable[[str], None] | None = None) -> None:
         self._run("init", "-input=false", show=show)
 

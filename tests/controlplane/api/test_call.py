@@ -6,6 +6,9 @@ from uuid import uuid4
 
 import pytest
 
+from controlplane.api.call import _told
+from controlplane.operations.journal import Progress
+
 
 @pytest.fixture
 def slow(api):
@@ -29,6 +32,16 @@ def slow(api):
 
     start.undone = undone
     return start
+
+
+def test_progress_with_a_rate_tells_the_time_that_remains():
+    assert _told(Progress(25, 100, "copying", 10)) == {
+        "done": 25,
+        "total": 100,
+        "text": "copying",
+        "rate": 10,
+        "remaining": 8,
+    }
 
 
 async def test_a_running_job_shows_its_progress(api, slow):

@@ -1,0 +1,84 @@
+"""A change of a VM's `host_uuid` through real terraform: what the plan says and refuses, what the apply does."""
+
+import pytest
+
+from tests.provider.stack import VM, everything
+
+pytestmark = pytest.mark.terraform
+OTHER = """
+resource "steppe_host" "b" {
+  name          = "other"
+  management_ip = "%s"
+  cluster_uuid  = steppe_cluster.a.uuid
+}
+"""
+HERE, THERE = "steppe_host.a.uuid", "steppe_host.b.uuid"
+
+
+def configuration(cloud, host=HERE, **attributes):
+    """Both hosts are there before the storage comes, so that both have a part of it."""
+    base = everything(cloud).replace("[steppe_host.a]", "[steppe_host.a, steppe_host.b]") + OTHER % cloud.addresses[1]
+    lines = "".join(f"  {name} = {value}\n" for name, value in attributes.items())
+    vm = VM.replace(f"host_uuid              = {HERE}", f"host_uuid = {host}\n{lines}")
+    assert host in vm
+    return base + vm
+
+
+def lies_on(cloud, state):
+    uuid = state["steppe_vm.a"]["root_volume_uuid"]
+    return cloud.only("primary-storage/local-storage/resource-refs", resourceUuid=uuid)["hostUuid"]
+
+
+def test_a_running_vm_is_moved_when_it_may_be_restarted(steppe, cloud):
+    steppe.write(configuration(cloud))
+    steppe.must_apply()
+    before = steppe.state()["steppe_vm.a"]
+
+    steppe.write(configuration(cloud, THERE))
+    refused = steppe.run("plan", "-no-color", "-input=false")
+    assert not refused.succeeded
+    assert "VM vm would have to be restarted" in refused.output
+    assert "Set allow_restart = true" in " ".join(refused.output.split())
+
+    steppe.write(configuration(cloud, THERE, allow_restart="true"))
+    assert steppe.plan() == {"steppe_vm.a": ["update"]}
+    said = " ".join(steppe.run("plan", "-no-color", "-input=false").output.split())
+    assert "VM vm will be stopped, moved and started again" in said
+    assert "From host host to other: offline copy of 0.2 MiB." in said
+    steppe.must_apply()
+    state = steppe.state()
+    after = state["steppe_vm.a"]
+    assert after["running_host_uuid"] == after["host_uuid"] == state["steppe_host.b"]["uuid"] == lies_on(cloud, state)
+    for name in ("uuid", "ip", "mac", "root_volume_uuid", "state"):
+        assert after[name] == before[name], name
+    assert steppe.plan() == {}
+
+
+def test_a_stopped_vm_is_just_moved_and_may_be_started_with_it(steppe, cloud):
+    steppe.write(configuration(cloud, power_state='"stopped"'))
+    steppe.must_apply()
+    steppe.write(configuration(cloud, THERE, power_state='"stopped"'))
+    assert "VM vm will be moved" in steppe.run("plan", "-no-color", "-input=false").output
+    steppe.must_apply()
+    state = steppe.state()
+    assert (state["steppe_vm.a"]["state"], lies_on(cloud, state)) == ("Stopped", state["steppe_host.b"]["uuid"])
+    assert steppe.plan() == {}
+    steppe.write(configuration(cloud, HERE))
+    steppe.must_apply()
+    state = steppe.state()
+    assert (state["steppe_vm.a"]["state"], lies_on(cloud, state)) == ("Running", state["steppe_host.a"]["uuid"])
+    assert steppe.plan() == {}
+
+
+def test_what_the_server_would_refuse_is_refused_in_the_plan(steppe, cloud):
+    steppe.write(configuration(cloud))
+    steppe.must_apply()
+    other = steppe.state()["steppe_host.b"]["uuid"]
+    cloud.client.action(f"/hosts/{other}", "changeHostState", {"stateEvent": "disable"}, timeout=30)
+    steppe.write(configuration(cloud, THERE, allow_restart="true"))
+    refused = steppe.run("plan", "-no-color", "-input=false")
+    assert not refused.succeeded
+    said = " ".join(refused.output.split())
+    assert f"VM vm cannot be moved to host {other}" in said
+    assert "is Disabled, it must be Enabled" in said
+    cloud.client.action(f"/hosts/{other}", "changeHostState", {"stateEvent": "enable"}, timeout=30)
