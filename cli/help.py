@@ -10,6 +10,7 @@ from controlplane.contract.registry import apis
 
 USAGE = """\
 steppe [--server URL] [--ca FILE] <API> [key=value …]     call an API of the control plane
+steppe console <VM>                                       the VM's serial line in this terminal; Ctrl-] leaves it
 steppe help [<API>]                                       list the APIs, or the parameters of one
 
 Lists are comma separated, maps are JSON, key=@file is the content of a file (key=@@… is a text that begins with @).

@@ -29,6 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
         if not words or words[0] in ("help", "-h", "--help"):
             sys.stdout.write(manual.text(words[1] if len(words) > 1 else None))
             return 0
+        if words[0] == "console":
+            return _console(options["--server"].rstrip("/"), options["--ca"] or None, words[1:])
         return _call(options["--server"].rstrip("/"), options["--ca"] or None, words)
     except Problem as problem:
         return _fail(str(problem), 1)
@@ -85,6 +87,23 @@ def _call(server: str, ca_file: str | None, words: list[str]) -> int:
         sessions.put("")
     sys.stdout.write(json.dumps(answer | {"success": True}, sort_keys=True, indent=4, ensure_ascii=False) + "\n\n")
     return 0
+
+
+def _console(server: str, ca_file: str | None, words: list[str]) -> int:
+    from cli import console  # the one command that needs a WebSocket
+
+    session = Sessions(server).get()
+    if not session:
+        raise Problem("please log in first: steppe LogInByAccount accountName=admin password=…")
+    client = Client(server, ca_file, session)
+
+    def call(name: str, raw: dict[str, Any]) -> dict[str, Any]:
+        return client.call(request_for(find(name), raw), lambda _progress: None)
+
+    try:
+        return console.run(server, ca_file, call, words)
+    except Refused as refused:
+        return _fail(f"console failed because {_words(refused.error)}", 3)
 
 
 def _with_password(api: type[Api], words: list[str]) -> list[str]:

@@ -2,11 +2,14 @@
 
 from controlplane.contract import (
     account,
+    boot_order,
     cluster,
+    console,
     global_config,
     host,
     image,
     ip_range,
+    iso,
     l2_network,
     l3_network,
     network_service,
@@ -20,11 +23,14 @@ from controlplane.contract import (
 
 __all__ = [
     "account",
+    "boot_order",
     "cluster",
+    "console",
     "global_config",
     "host",
     "image",
     "ip_range",
+    "iso",
     "l2_network",
     "l3_network",
     "network_service",

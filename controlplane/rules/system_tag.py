@@ -52,6 +52,14 @@ def _static_ip(tag: str) -> None:
     static_ip(tag)
 
 
+def _one_of(*allowed: str) -> Callable[[str], None]:
+    def check(tag: str) -> None:
+        if value(tag) not in allowed:
+            raise invalid(f"system tag {tag[:60]!r}: the value must be one of {', '.join(allowed)}", "systemTags")
+
+    return check
+
+
 # resource type → prefix → (validator, may a resource have several?)
 _TAGS: dict[str, dict[str, tuple[Callable[[str], None], bool]]] = {
     "VmInstanceVO": {
@@ -59,6 +67,9 @@ _TAGS: dict[str, dict[str, tuple[Callable[[str], None], bool]]] = {
         "sshkey": (_text, True),
         "hostname": (_hostname, False),
         "staticIp": (_static_ip, True),
+        "cdRoms": (_one_of("1", "2", "3"), False),
+        "cpuMode": (_one_of("none", "host-model", "host-passthrough"), False),
+        "consoleMode": (_one_of("vnc", "spice", "vncAndSpice"), False),
     },
 }
 

@@ -14,7 +14,11 @@ _RULES: dict[str, tuple[frozenset[str], str]] = {
     "DestroyVmInstance": (_EXCEPT_GONE, "VM.1004"),
     "RecoverVmInstance": (frozenset({DESTROYED}), "SYS.1006"),
     "ExpungeVmInstance": (frozenset({DESTROYED}), "SYS.1006"),
+    "AttachIsoToVmInstance": (frozenset({RUNNING, STOPPED}), "SYS.1006"),
+    "DetachIsoFromVmInstance": (frozenset({RUNNING, STOPPED}), "SYS.1006"),
     "GetVmConsoleAddress": (frozenset({RUNNING}), "SYS.1006"),
+    "RequestConsoleAccess": (frozenset({RUNNING}), "SYS.1006"),
+    "GetVmScreenshot": (frozenset({RUNNING}), "SYS.1006"),
 }
 
 

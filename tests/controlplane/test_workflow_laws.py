@@ -84,6 +84,8 @@ async def _furnish(made: Cloud) -> dict[str, str]:
     async def make(name: str, api: str, **parameters: Any) -> None:
         names[name] = (await call(api, name=name, **parameters))["uuid"]
 
+    names["loaded"] = (await made.vm("loaded", hostUuid=full))["uuid"]
+    await call("AttachIsoToVmInstance", vmInstanceUuid=names["loaded"], isoUuid=made.iso)
     await make("zone2", "CreateZone")
     for name in ("cluster2", "bare cluster"):
         await make(name, "CreateCluster", zoneUuid=made.zone, hypervisorType="KVM")
@@ -137,6 +139,11 @@ TABLE: list[tuple[str, dict[str, Any]]] = [
     ("DestroyVmInstance", {"uuid": "<destroyed>"}),
     ("RecoverVmInstance", {"uuid": "<destroyed>"}),
     ("ExpungeVmInstance", {"uuid": "<destroyed>"}),
+    ("AttachIsoToVmInstance", {"vmInstanceUuid": "<running>", "isoUuid": "<iso>"}),
+    ("AttachIsoToVmInstance", {"vmInstanceUuid": "<stopped>", "isoUuid": "<iso>"}),
+    ("DetachIsoFromVmInstance", {"vmInstanceUuid": "<loaded>"}),
+    ("DetachIsoFromVmInstance", {"vmInstanceUuid": "<running>"}),
+    ("SetVmBootOrder", {"uuid": "<running>", "bootOrder": ["CdRom", "HardDisk"], "bootOrderOnce": ["Network"]}),
     ("UpdateVmInstance", {"uuid": "<running>", "name": "renamed"}),
     ("CreateL2NoVlanNetwork", {"name": "n", "zoneUuid": "<zone>", "physicalInterface": "eth3"}),
     ("CreateL2VlanNetwork", {"name": "n", "zoneUuid": "<zone>", "physicalInterface": "eth3", "vlan": 9}),
@@ -234,7 +241,7 @@ def _case(api: str, parameters: dict[str, Any]) -> harness.Case:
         places = {"file": f"file://{scene.world.settings.state_dir}/import/disk.raw"}
         return dict(_filled(parameters, _master[0].names | places))
 
-    label = str(parameters.get("name") or parameters.get("uuid") or "")
+    label = str(parameters.get("name") or parameters.get("uuid") or parameters.get("vmInstanceUuid") or "")
     return harness.Case(api, arguments, label)
 
 
