@@ -1,6 +1,7 @@
 """Consoles of real guests through the agent's WebSocket: RFB and SPICE handshakes, the serial line, screenshots, their end."""
 
 import asyncio
+import stat
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -113,6 +114,7 @@ async def test_the_serial_line_is_read_logged_and_taken_over(agent: Agent, machi
             while CD.encode() not in heard:
                 heard += await second.recv()
     assert CD in Path(status.serial_log).read_text()
+    assert stat.S_IMODE(Path(status.serial_log).stat().st_mode) & 0o077 == 0  # what a guest says is for its host alone
 
 
 async def test_a_screenshot_is_png(agent: Agent, machine: Host) -> None:
