@@ -38,6 +38,23 @@ class Caller:
         client = Client(self._server, self._ca_file, self._sessions.get())
         return client.call(request_for(api, parameters(api, words)), lambda _progress: None)
 
+    def console(self, words: list[str]) -> None:
+        """The serial line of a VM in this terminal, until it is left."""
+        from cli import console  # the one command that needs a WebSocket
+
+        session = self._sessions.get()
+        if not session:
+            raise Problem("please log in first: steppe LogInByAccount accountName=admin password=…")
+        client = Client(self._server, self._ca_file, session)
+
+        def call(name: str, raw: Json) -> Json:
+            return client.call(request_for(find(self.known.apis, name), raw), lambda _progress: None)
+
+        try:
+            console.run(self._server, self._ca_file, call, words)
+        except Refused as refused:
+            raise Failed(f"console failed because {_words(refused.error)}") from None
+
     def _call(self, api: Declaration, words: list[str]) -> Json:
         session = self._sessions.get()
         if not (session or api.public):

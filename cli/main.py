@@ -24,6 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
             sys.stdout.write(manual.text(known, words[1] if len(words) > 1 else None))
             return 0
         caller = Caller(known, options["--server"].rstrip("/"), options["--ca"] or None, options["--output"])
+        if words and words[0] == "console":
+            caller.console(words[1:])
+            return 0
         if words:
             caller.run(words)
             return 0

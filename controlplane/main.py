@@ -40,7 +40,7 @@ import controlplane.workflows
 from controlplane import log
 from controlplane.agents.authority import Authority
 from controlplane.agents.client import HostClients, over_tls
-from controlplane.api import enrollment, image_files
+from controlplane.api import console, enrollment, image_files
 from controlplane.api.app import create_app
 from controlplane.operations.engine import Engine
 from controlplane.reconcilers.audit import AuditPruner
@@ -129,7 +129,10 @@ async def node(
         await asyncio.to_thread(schema.upgrade, db)
         await _first_start(db, settings.state_dir, admin_password_file)
         hosts = HostClients(
-            over_tls(authority.client_context), lambda uuid: address_of(db, uuid), lambda: max(engine.epoch, 1)
+            over_tls(authority.client_context),
+            lambda uuid: address_of(db, uuid),
+            lambda: max(engine.epoch, 1),
+            authority.client_context,
         )
         network = NetworkSync(db, hosts)
         world = World(db, hosts, network, settings, authority)
@@ -142,7 +145,11 @@ async def node(
             asyncio.create_task(AuditPruner(world).run(), name="audit"),
         ]
         try:
-            yield create_app(world, engine, [enrollment.router(world, engine), image_files.router(world, engine)])
+            yield create_app(
+                world,
+                engine,
+                [enrollment.router(world, engine), image_files.router(world, engine), console.router(world)],
+            )
         finally:
             for task in tasks:
                 task.cancel()
@@ -200,7 +207,8 @@ class _Server(uvicorn.Server):
             access_log=False,
             server_header=False,
             lifespan="off",
-            ws="none",
+            ws="websockets-sansio",
+            ws_per_message_deflate=False,
             timeout_keep_alive=120,
             timeout_graceful_shutdown=GRACE,
             ssl_certfile=str(certificate) if certificate else None,

@@ -7,12 +7,15 @@ repeats: every call is safe to repeat. Every call carries the node's generation,
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from controlplane.contract.error import ApiError, Temporary
 from hostagent.contract import (
@@ -41,6 +44,7 @@ from hostagent.contract import (
 )
 
 M = TypeVar("M", bound=Model)
+Tls = Callable[[], ssl.SSLContext]
 Query = dict[str, str | int]
 Progress = Callable[[int, int], Awaitable[None]]
 GENERATION_HEADER = "X-Steppe-Node-Generation"
@@ -85,15 +89,44 @@ class HostProblem(ApiError):
         self.problem_code = problem.code
 
 
+class ConsoleEnded(Exception):
+    """The host's side of a console has ended."""
+
+
+class ConsoleLine:
+    """The bytes of one console; both calls raise `ConsoleEnded`."""
+
+    def __init__(self, line: ClientConnection) -> None:
+        self._line = line
+
+    async def receive(self) -> bytes:
+        try:
+            data = await self._line.recv()
+        except ConnectionClosed as error:
+            raise ConsoleEnded from error
+        return data if isinstance(data, bytes) else data.encode()
+
+    async def send(self, data: bytes) -> None:
+        try:
+            await self._line.send(data)
+        except ConnectionClosed as error:
+            raise ConsoleEnded from error
+
+
 class HostClient:
     """One host. Closed by `HostClients`."""
 
     def __init__(
-        self, http: httpx.AsyncClient, address: Callable[[], Awaitable[Address]], generation: Callable[[], int]
+        self,
+        http: httpx.AsyncClient,
+        address: Callable[[], Awaitable[Address]],
+        generation: Callable[[], int],
+        tls: Tls | None = None,
     ) -> None:
         self._http = http
         self._find_address = address
         self._generation = generation
+        self._tls = tls
         self._address: Address | None = None
 
     async def facts(self) -> HostFacts:
@@ -197,6 +230,30 @@ class HostClient:
     async def list_vms(self) -> list[VmStatus]:
         return _vms.validate_json((await self._send("GET", "/v1/vms")).content)
 
+    async def screenshot(self, uuid: str) -> bytes:
+        return (await self._send("GET", f"/v1/vms/{uuid}/screenshot")).content
+
+    @contextlib.asynccontextmanager
+    async def console(self, uuid: str, kind: str) -> AsyncIterator[ConsoleLine]:
+        """Refused by the host → `ApiError`, not reachable → `Temporary`."""
+        self._address = self._address or await self._find_address()
+        url = f"{self._address.url}/v1/vms/{uuid}/consoles/{kind}".replace("http", "ws", 1)
+        headers = {GENERATION_HEADER: str(self._generation())}
+        tls = self._tls() if self._tls else None
+        if tls is None:
+            url = url.replace("wss", "ws", 1)
+        try:
+            line = await connect(
+                url, ssl=tls, additional_headers=headers, compression=None, max_size=None, proxy=None, open_timeout=10
+            )
+        except InvalidStatus as error:
+            answer = httpx.Response(error.response.status_code, content=bytes(error.response.body))
+            raise self._error(answer, "console") from error
+        except (OSError, TimeoutError, WebSocketException) as error:
+            raise Temporary(f"host agent at {self._address.ip} does not open a console: {error}") from error
+        async with line:
+            yield ConsoleLine(line)
+
     async def delete_vm(self, uuid: str) -> None:
         await self._send("DELETE", f"/v1/vms/{uuid}", timeout=120)
 
@@ -271,17 +328,20 @@ def over_tls(context: Callable[[], Any]) -> Connect:
 class HostClients:
     """One client for each host, made when first asked for. `lookup` raises `ApiError` for an unknown host."""
 
-    def __init__(self, connect: Connect, lookup: Lookup, generation: Callable[[], int] = lambda: 1) -> None:
+    def __init__(
+        self, connect: Connect, lookup: Lookup, generation: Callable[[], int] = lambda: 1, tls: Tls | None = None
+    ) -> None:
         self._connect = connect
         self._lookup = lookup
         self._generation = generation
+        self._tls = tls  # for consoles; None where hosts are joined without TLS
         self._clients: dict[str, tuple[HostClient, httpx.AsyncClient]] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     def get(self, host_uuid: str) -> HostClient:
         if host_uuid not in self._clients:
             http = self._connect()
-            client = HostClient(http, lambda: self._lookup(host_uuid), self._generation)
+            client = HostClient(http, lambda: self._lookup(host_uuid), self._generation, self._tls)
             self._clients[host_uuid] = client, http
         return self._clients[host_uuid][0]
 

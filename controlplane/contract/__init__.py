@@ -2,11 +2,14 @@
 
 from controlplane.contract import (
     account,
+    boot_order,
     cluster,
+    console,
     global_config,
     host,
     image,
     ip_range,
+    iso,
     l2_network,
     l3_network,
     migration,
@@ -22,11 +25,14 @@ from controlplane.contract import (
 
 __all__ = [
     "account",
+    "boot_order",
     "cluster",
+    "console",
     "global_config",
     "host",
     "image",
     "ip_range",
+    "iso",
     "l2_network",
     "l3_network",
     "migration",

@@ -55,6 +55,8 @@ class VmInstanceInventory(Named):
     memory_size: int
     cpu_num: int
     cpu_speed: int
+    cpu_mode: str | None = None  # of the running domain: a host without KVM runs another than was wished for
+    cpu_model: str | None = None
     allocator_strategy: str | None = None
     state: str
     internal_id: int

@@ -95,10 +95,26 @@ ENTRIES = (
     ),
     Entry(
         "kvm",
+        "vm.consoleListen",
+        "loopback",
+        _one_of("loopback", "management"),
+        "Where the guests' VNC and SPICE ports listen: on the host's loopback address only (the control plane's proxy is the "
+        "way in), or on its management address too, for clients that connect to what GetVmConsoleAddress says with the "
+        "password of GetVmConsolePassword. A VM takes it at its next start or reboot.",
+    ),
+    Entry(
+        "kvm",
         "reservedMemory",
         "512M",
         _size(TIB),
         "Memory of each host that is kept for the host itself and given to no VM.",
+    ),
+    Entry(
+        "vm",
+        "cdRom.number",
+        "1",
+        _number(1, 3, "a whole number"),
+        "How many CD drives a VM gets at its next start or reboot; a system tag `cdRoms::` of the VM goes first.",
     ),
     Entry(
         "vm",
@@ -186,6 +202,21 @@ ENTRIES = (
         "1000000",
         _number(1000, 100_000_000, "a whole number"),
         "How many records of who did what are kept; the oldest go first.",
+    ),
+    Entry(
+        "console",
+        "proxy.idleTimeout",
+        "600",
+        _number(5, 86_400, _SECONDS),
+        "How long a console may stay open while nothing moves in either direction, and how long the page of a console that "
+        "is not connected may connect again.",
+    ),
+    Entry(
+        "console",
+        "token.lifetime",
+        "60",
+        _number(5, 3600, _SECONDS),
+        "How long a token of RequestConsoleAccess waits for its use.",
     ),
     Entry(
         "host",

@@ -124,6 +124,7 @@ _TAGS: dict[str, dict[str, Kind]] = {
         "hostname": Kind(_hostname, served=True),
         "metadataTokens": Kind(_one_of("optional", "required"), served=True),
         "staticIp": Kind(_static_ip, several=True),
+        "cdRoms": Kind(_one_of("1", "2", "3")),
         "cpuMode": Kind(_one_of("none", "host-model", "host-passthrough")),
         "consoleMode": Kind(_one_of("vnc", "spice", "vncAndSpice")),
         "bootOrder": Kind(inherent="SetVmBootOrder"),

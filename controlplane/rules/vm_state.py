@@ -25,7 +25,11 @@ _RULES: dict[str, tuple[frozenset[str], str]] = {
     "RerunCloudInit": (_EXCEPT_GONE | {CREATED}, "SYS.1006"),
     "CreateRootVolumeTemplateFromRootVolume": (frozenset({STOPPED}), "SYS.1006"),
     "CreateDataVolumeTemplateFromVolume": (frozenset({STOPPED}), "SYS.1006"),
+    "AttachIsoToVmInstance": (frozenset({RUNNING, STOPPED}), "SYS.1006"),
+    "DetachIsoFromVmInstance": (frozenset({RUNNING, STOPPED}), "SYS.1006"),
     "GetVmConsoleAddress": (frozenset({RUNNING}), "SYS.1006"),
+    "RequestConsoleAccess": (frozenset({RUNNING}), "SYS.1006"),
+    "GetVmScreenshot": (frozenset({RUNNING}), "SYS.1006"),
 }
 
 

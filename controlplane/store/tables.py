@@ -452,6 +452,10 @@ _resource(
     _size("generation"),  # of the wish sent to the host
     _text("boot_token", 64),
     _text("boot_order"),
+    _text("cpu_mode", 32),  # that runs, by its host's choice
+    _text("cpu_model"),
+    _text("boot_order_once"),  # for the next start or reboot
+    _bool("has_rebooted"),  # of itself, since it was made
     _time("destroyed_at"),  # since when an expunge is due
     _int("cloud_init_runs"),  # how often a rerun was asked for: part of the instance id
     _long_text("revoked_keys"),  # public keys taken away by tag, one a line: the guest must forget them
@@ -576,6 +580,18 @@ _resource(
     _time("expired_date", null=False),
     UniqueConstraint("token_hash"),
     index=("account_uuid", "expired_date"),
+)
+
+_resource(
+    "ConsoleAccessVO",
+    _text("token_hash", 64, null=False),
+    _text("role", 16, null=False),  # token | session
+    _uuid("vm_instance_uuid", null=False),
+    _uuid("host_uuid"),
+    _text("kind", 16),
+    _time("expired_date", null=False),
+    UniqueConstraint("token_hash"),
+    index=("vm_instance_uuid",),
 )
 
 _refs(

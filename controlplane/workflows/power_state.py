@@ -37,7 +37,10 @@ async def observe(world: World, host_uuid: str, events: Iterable[Event], again: 
     """Follow up on events and on the VMs that were busy before; returns those that still are.
 
     The host is asked only when an event says something else than the database: a start by an operation costs nothing."""
+    events = list(events)
     said = {event.vm_uuid: event.state for event in events}
+    if rebooted := [event.vm_uuid for event in events if event.reason == "reboot"]:
+        await world.db.write(lambda tx: rows.update_where(tx, "VmInstanceVO", {"uuid": rebooted}, has_rebooted=True))
     known = await world.db.read(lambda tx: _concerned(tx, host_uuid, set(said) | again))
     told: dict[str, VmState] = {}
     for uuid, vm in known.items():

@@ -32,7 +32,7 @@ from controlplane.workflows.vm_spec import (
     GRACE,
     copy_image,
     delete_volume,
-    ensure_iso,
+    ensure_isos,
     make_volume,
     power_off,
     power_on,
@@ -94,19 +94,21 @@ async def create(op: Operation[World], message: CreateVmInstance) -> Json:
 
         await op.step("disks", on_host(op, host, make_disks), delete_disks, timeout=_COPY)
         if message.strategy == "InstantStart":
-            await _run(op, uuid, host, made["spec"])
+            chosen = await _run(op, uuid, host, made["spec"])
+        else:
+            chosen = {}
         state = RUNNING if message.strategy == "InstantStart" else STOPPED
 
         def finish(tx: Tx) -> Json:
             rows.update_where(tx, "VolumeVO", {"vm_instance_uuid": uuid}, status="Ready")
-            rows.update(tx, "VmInstanceVO", uuid, state=state, **_last_host(host, state))
+            rows.update(tx, "VmInstanceVO", uuid, state=state, **_last_host(host, state), **chosen)
             return inventories.vm(tx, uuid) | warnings(tx, uuid)
 
         return await op.commit("finish", finish)
 
 
-async def _run(op: Operation[World], uuid: str, host: str, spec: Json) -> None:
-    """The host's network knows the VM's NICs, then the guest starts."""
+async def _run(op: Operation[World], uuid: str, host: str, spec: Json) -> Json:
+    """The host's network knows the VM's NICs, then the guest starts. Returns what the host chose."""
 
     async def connect() -> None:
         await op.world.network.ensure(host)
@@ -115,14 +117,14 @@ async def _run(op: Operation[World], uuid: str, host: str, spec: Json) -> None:
         await op.world.db.write(lambda tx: vacate(tx, uuid))
         await op.world.network.ensure(host)
 
-    async def start() -> None:
-        await power_on(op.world, host, uuid, spec)
+    async def start() -> Json:
+        return await power_on(op.world, host, uuid, spec)
 
     async def remove() -> None:
         await op.world.hosts.get(host).delete_vm(uuid)
 
     await op.step("network", on_host(op, host, connect), disconnect, timeout=_HOST)
-    await op.step("start", on_host(op, host, start), remove, timeout=_HOST)
+    return await op.step("start", on_host(op, host, start), remove, timeout=_HOST)
 
 
 def _last_host(host: str, state: str) -> Json:
@@ -154,7 +156,7 @@ async def start(op: Operation[World], message: StartVmInstance) -> Json:
         _set_state(tx, uuid, STOPPED, boot_token=begun["boot_token"])
 
     def finish(tx: Tx) -> Json:
-        _set_state(tx, uuid, RUNNING, last_host_uuid=begun["host_uuid"])
+        _set_state(tx, uuid, RUNNING, last_host_uuid=begun["host_uuid"], boot_order_once=None, **chosen)
         return inventories.vm(tx, uuid)
 
     with failing("VM.1001", f"cannot start VM {uuid}"):
@@ -162,10 +164,10 @@ async def start(op: Operation[World], message: StartVmInstance) -> Json:
         host = begun["host_uuid"]
 
         async def copy_iso() -> None:
-            await ensure_iso(op.world, host, uuid)
+            await ensure_isos(op.world, host, uuid)
 
         await op.step("iso", on_host(op, host, copy_iso), timeout=_COPY)
-        await _run(op, uuid, host, begun["spec"])
+        chosen = await _run(op, uuid, host, begun["spec"])
         return await op.commit("finish", finish)
 
 
@@ -244,6 +246,7 @@ async def halt(op: Operation[World], uuid: str, host: str, spec: Json, grace: in
 def stopped(tx: Tx, uuid: str) -> Json:
     """Records that a VM does not run, whatever stopped it."""
     vacate(tx, uuid)
+    rows.delete_where(tx, "ConsoleAccessVO", vm_instance_uuid=uuid)
     _set_state(tx, uuid, STOPPED)
     return inventories.vm(tx, uuid)
 
@@ -264,20 +267,20 @@ async def reboot(op: Operation[World], message: RebootVmInstance) -> Json:
         _set_state(tx, uuid, RUNNING, boot_token=begun["before"]["boot_token"])
 
     def finish(tx: Tx) -> Json:
-        _set_state(tx, uuid, RUNNING)
+        _set_state(tx, uuid, RUNNING, boot_order_once=None, **chosen)
         return inventories.vm(tx, uuid)
 
     with failing("VM.1003", f"cannot reboot VM {uuid}"):
         begun = await op.tx_step("begin", begin, abandon)
         host = begun["host_uuid"]
 
-        async def restart() -> None:
-            await power_on(op.world, host, uuid, begun["after"] | {"stop_timeout": GRACE})
+        async def restart() -> Json:
+            return await power_on(op.world, host, uuid, begun["after"] | {"stop_timeout": GRACE})
 
         async def as_before() -> None:
             await power_on(op.world, host, uuid, begun["before"] | {"stop_timeout": GRACE})
 
-        await op.step("restart", on_host(op, host, restart), as_before, timeout=_HOST)
+        chosen = await op.step("restart", on_host(op, host, restart), as_before, timeout=_HOST)
         return await op.commit("finish", finish)
 
 

@@ -17,11 +17,11 @@ from controlplane.rules.volume import whole_sectors
 from controlplane.store import allocation, rows
 from controlplane.store.allocation import Scope
 from controlplane.store.database import Tx
-from controlplane.workflows import inventories, tag
+from controlplane.workflows import cd_drive, inventories, tag
 from controlplane.workflows.ip_range import NIC, return_ip, take_ip
 from controlplane.workflows.network_service import drop_unused_service_ip, ensure_service_ip
 from controlplane.workflows.vm_placement import choose, release_disk, vacate
-from controlplane.workflows.vm_spec import ISO_TAG, data_path, root_path, vm_spec
+from controlplane.workflows.vm_spec import data_path, root_path, vm_spec
 
 Derive = Callable[[str], str]
 UNFINISHED = "Starting"
@@ -58,7 +58,7 @@ def allocate(tx: Tx, message: CreateVmInstance, uuid: str, derive: Derive) -> di
     volumes = _insert_volumes(tx, wish, host, derive)
     tag.store(tx, uuid, "VmInstanceVO", wish.tags, message.user_tags or [], derive)
     if wish.is_iso:
-        tag.store_inherent(tx, derive("iso tag"), uuid, "VmInstanceVO", f"{ISO_TAG}::{wish.image['uuid']}")
+        cd_drive.insert(tx, uuid, wish.image["uuid"], derive("iso tag"))
     image = {key: wish.image[key] for key in ("uuid", "sha256", "actual_size", "format")}
     return {
         "host_uuid": host.host_uuid,

@@ -62,6 +62,7 @@ async def destroy(op: Operation[World], message: DestroyVmInstance) -> Json:
 def _finish(tx: Tx, uuid: str) -> list[str]:
     """Returns the volumes to delete at once: none unless `vm/deletionPolicy` is Direct."""
     vacate(tx, uuid)
+    rows.delete_where(tx, "ConsoleAccessVO", vm_instance_uuid=uuid)
     for nic in rows.find(tx, "VmNicVO", vm_instance_uuid=uuid):
         if nic["used_ip_uuid"]:
             return_ip(tx, nic["used_ip_uuid"])

@@ -3,15 +3,15 @@
 from typing import Any
 
 from controlplane.contract.error import ApiError, Temporary, refused
+from controlplane.rules import system_tag
 from controlplane.rules.bridge import bridge_name
 from controlplane.store import rows
 from controlplane.store.database import Tx
-from controlplane.workflows import global_config
+from controlplane.workflows import boot_order, cd_drive, global_config
 from controlplane.workflows.world import World
 from hostagent.contract import DiskSpec, ImageSpec, IsoSpec, NicSpec, VmSpec, VolumeSpec
 
 Json = dict[str, Any]
-ISO_TAG = "iso"
 GRACE = 60  # seconds a guest gets to shut down
 
 
@@ -25,26 +25,38 @@ def vm_spec(tx: Tx, uuid: str, without: str = "") -> Json:
     l2s = rows.find(tx, "L2NetworkVO", uuid={l3["l2_network_uuid"] for l3 in l3s}) if l3s else []
     bridges = {l2["uuid"]: bridge_name(l2["physical_interface"], l2["vlan"]) for l2 in l2s}
     networks = {l3["uuid"]: (bridges[l3["l2_network_uuid"]], l3["mtu"]) for l3 in l3s}
-    iso = _iso(tx, uuid)
+    tags = [row["tag"] for row in rows.find(tx, "SystemTagVO", resource_uuid=uuid, inherent=False)]
+    listen = global_config.value(tx, "kvm", "vm.consoleListen")
+    host = rows.get(tx, "HostVO", vm["host_uuid"]) if listen == "management" else None
     spec = VmSpec(
+        console_listen=host["management_ip"] if host else "127.0.0.1",
         generation=vm["generation"],
         name=vm["name"],
         cpu_num=vm["cpu_num"],
         memory_bytes=vm["memory_size"],
         disks=[_disk(volume) for volume in volumes if volume["uuid"] != without],
         nics=[_nic(nic, *networks[nic["l3_network_uuid"]]) for nic in nics],
-        isos=[_iso_spec(iso, volumes[0]["primary_storage_uuid"])] if iso else [],
-        boot_order=_boot_order(vm, iso),
+        isos=[_drive(iso, volumes[0]["primary_storage_uuid"]) for iso in cd_drive.drives(tx, uuid)],
+        boot_order=boot_order.lasting(vm),
+        boot_once=boot_order.once(tx, vm),
         power="stopped",
         boot_token=vm["boot_token"] or "",
-        cpu_mode=global_config.value(tx, "kvm", "vm.cpuMode"),
-        console_mode=global_config.value(tx, "kvm", "vm.consoleMode"),
+        cpu_mode=_own(tags, "cpuMode") or global_config.value(tx, "kvm", "vm.cpuMode"),
+        console_mode=_own(tags, "consoleMode") or global_config.value(tx, "kvm", "vm.consoleMode"),
     )
     return spec.model_dump(mode="json")
 
 
-async def power_on(world: World, host_uuid: str, vm_uuid: str, spec: Json) -> None:
-    await world.hosts.get(host_uuid).put_vm(vm_uuid, VmSpec.model_validate(spec | {"power": "running"}))
+async def power_on(world: World, host_uuid: str, vm_uuid: str, spec: Json) -> Json:
+    """Returns columns of the VM: what the host chose for it."""
+    wish = spec | {"power": "running", "console_password": console_password(world, vm_uuid)}
+    status = await world.hosts.get(host_uuid).put_vm(vm_uuid, VmSpec.model_validate(wish))
+    return {"cpu_mode": status.cpu_mode[:32], "cpu_model": status.cpu_model[:255]}
+
+
+def console_password(world: World, vm_uuid: str) -> str:
+    """Added when a host is told, so that no step remembers it."""
+    return world.authority.console_password(vm_uuid) if world.authority else ""
 
 
 async def power_off(world: World, host_uuid: str, vm_uuid: str, spec: Json, grace: int) -> None:
@@ -111,13 +123,16 @@ async def delete_volume(world: World, host_uuid: str, volume: Json) -> None:
     await world.hosts.get(host_uuid).delete_volume(volume["uuid"], volume["storage_uuid"], volume["path"])
 
 
-async def ensure_iso(world: World, host_uuid: str, vm_uuid: str) -> None:
-    def find(tx: Tx) -> tuple[rows.Row | None, str]:
-        root = rows.find_one(tx, "VolumeVO", vm_instance_uuid=vm_uuid, type="Root")
-        return _iso(tx, vm_uuid), root["primary_storage_uuid"] if root else ""
+async def ensure_isos(world: World, host_uuid: str, vm_uuid: str) -> None:
+    """The ISO images in the VM's drives are in the cache of the host's storage."""
 
-    iso, storage_uuid = await world.db.read(find)
-    if iso:
+    def find(tx: Tx) -> tuple[list[rows.Row], str]:
+        root = rows.find_one(tx, "VolumeVO", vm_instance_uuid=vm_uuid, type="Root")
+        isos = [iso for iso in cd_drive.drives(tx, vm_uuid) if iso]
+        return isos, root["primary_storage_uuid"] if root else ""
+
+    isos, storage_uuid = await world.db.read(find)
+    for iso in isos:
         await copy_image(world, host_uuid, storage_uuid, iso)
 
 
@@ -132,27 +147,15 @@ async def unless_lost(world: World, host_uuid: str, error: Temporary) -> Excepti
 # -- parts ---------------------------------------------------------------------------------------------------------
 
 
-def _iso(tx: Tx, vm_uuid: str) -> rows.Row | None:
-    """The attached ISO image, if it still exists."""
-    for tag in rows.find(tx, "SystemTagVO", resource_uuid=vm_uuid, inherent=True):
-        prefix, _, image_uuid = tag["tag"].partition("::")
-        if prefix == ISO_TAG:
-            image = rows.get(tx, "ImageVO", image_uuid)
-            return image if image and image["status"] == "Ready" else None
-    return None
+def _own(tags: list[str], prefix: str) -> str | None:
+    return next(iter(system_tag.values(tags, prefix)), None)
 
 
-def _iso_spec(iso: rows.Row, storage_uuid: str) -> IsoSpec:
+def _drive(iso: rows.Row | None, storage_uuid: str) -> IsoSpec:
+    if iso is None:
+        return IsoSpec(image_uuid=None)
     uuid = iso["uuid"]
     return IsoSpec(image_uuid=uuid, storage_uuid=storage_uuid, path=f"imagecache/iso/{uuid}/{uuid}.iso")
-
-
-def _boot_order(vm: rows.Row, iso: rows.Row | None) -> list[str]:
-    """An explicit order wins; a VM made from an ISO boots from it until its first reboot or stop-start."""
-    if vm["boot_order"]:
-        return str(vm["boot_order"]).split(",")
-    is_first_boot = not vm["boot_token"]
-    return ["CdRom", "HardDisk"] if iso and iso["uuid"] == vm["image_uuid"] and is_first_boot else ["HardDisk"]
 
 
 def _disk(volume: rows.Row) -> DiskSpec:

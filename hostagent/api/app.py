@@ -5,15 +5,17 @@ Plain Starlette routes: a host answers thousands of these a minute beside its gu
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import structlog
 from pydantic import ValidationError
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
+from hostagent.api.console import Consoles
 from hostagent.contract import (
     ErrorClass,
     ExportSpec,
@@ -30,6 +32,7 @@ from hostagent.contract import (
     VolumesSpec,
 )
 from hostagent.contract.error import rejected
+from hostagent.contract.vm import ConsoleKind
 from hostagent.ensure.agent import Agent
 
 M = TypeVar("M", bound=Model)
@@ -69,6 +72,8 @@ def create_app(agent: Agent) -> Starlette:
             _route("/v1/storages/{uuid}", GET=calls.get_storage, PUT=calls.put_storage, DELETE=calls.delete_storage),
             _route("/v1/storages", GET=calls.list_storages),
             _route("/v1/host", GET=calls.get_host),
+            _route("/v1/vms/{uuid}/screenshot", GET=calls.get_screenshot),
+            WebSocketRoute("/v1/vms/{uuid}/consoles/{kind}", calls.console),
         ],
     )
 
@@ -76,6 +81,7 @@ def create_app(agent: Agent) -> Starlette:
 class _Calls:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
+        self._consoles = Consoles(agent)
 
     async def get_host(self, request: Request) -> Response:
         return _json(await self._agent.host.get())
@@ -180,6 +186,19 @@ class _Calls:
         await self._agent.vm.delete(_uuid(request))
         return Response(status_code=204)
 
+    async def get_screenshot(self, request: Request) -> Response:
+        return Response(await self._agent.vm.screenshot(_uuid(request)), media_type="image/png")
+
+    async def console(self, websocket: WebSocket) -> None:
+        try:
+            self._check_node(websocket)
+            kind = websocket.path_params["kind"]
+            if kind not in get_args(ConsoleKind):
+                raise rejected("invalid_spec", f"there is no console {kind[:20]!r}")
+            await self._consoles.serve(websocket, _uuid(websocket), kind)
+        except HostError as error:
+            await websocket.send_denial_response(_problem(error.problem))
+
     async def _spec(self, request: Request, model: type[M]) -> M:
         """The body as a model. Raises: invalid_spec naming each wrong attribute (never its value)."""
         self._check_node(request)
@@ -191,7 +210,7 @@ class _Calls:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in error.errors())
             raise rejected("invalid_spec", f"{model.__name__}: {wrong}") from None
 
-    def _check_node(self, request: Request) -> None:
+    def _check_node(self, request: HTTPConnection) -> None:
         own = request.headers.get(NODE)
         if own is None:
             return
@@ -230,7 +249,7 @@ def _problem(problem: Problem) -> Response:
     return Response(problem.model_dump_json(), status_code=STATUS[problem.error_class], media_type="application/json")
 
 
-def _uuid(request: Request) -> str:
+def _uuid(request: HTTPConnection) -> str:
     uuid = str(request.path_params["uuid"])
     if len(uuid) != 32 or set(uuid) - set("0123456789abcdef"):
         raise rejected("invalid_spec", f"uuid {uuid[:40]!r} must be 32 lower-case hex digits")

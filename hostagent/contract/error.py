@@ -15,7 +15,7 @@ class Problem(Model):
     """The body of every non-2xx answer. `code` is fixed and may be branched on; `message` may not.
 
     Codes: stale_generation, not_found, invalid_spec, in_use, no_space, checksum_mismatch, bad_image, unreachable,
-    vlan_unsupported, interface_missing, libvirt, storage_path, tray_locked, no_drive, internal.
+    vlan_unsupported, interface_missing, libvirt, storage_path, tray_locked, no_drive, no_console, internal.
     """
 
     error_class: ErrorClass

@@ -15,6 +15,7 @@ from typing import Literal
 
 from hostagent.contract.base import Model, Specified
 
+ConsoleKind = Literal["vnc", "spice", "serial"]
 BootDevice = Literal["HardDisk", "CdRom", "Network"]
 
 
@@ -65,6 +66,8 @@ class VmSpec(Specified):
     stop_timeout: int = 60  # 0: pull the plug
     cpu_mode: Literal["none", "host-model", "host-passthrough"] = "none"
     console_mode: Literal["vnc", "spice", "vncAndSpice"] = "vnc"
+    console_listen: str = "127.0.0.1"  # address of the graphics ports
+    console_password: str = ""  # of the graphics ports; "": a random one that nobody learns
 
 
 class ConsoleAddress(Model):
@@ -79,5 +82,6 @@ class VmStatus(Model):
     state: VmState
     boot_token: str = ""
     cpu_model: str = ""
+    cpu_mode: str = ""  # that the host chose for the wish: a host without KVM has no host-passthrough
     consoles: list[ConsoleAddress] = []
     serial_log: str = ""  # path on the host

@@ -6,6 +6,7 @@ Source: https://libvirt.org/formatdomain.html
 """
 
 import os
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -32,6 +33,7 @@ def build(
     _text(root, "uuid", domain.uuid)
     _text(root, "title", "".join(letter for letter in domain.name if letter.isprintable()))
     ours = {"generation": str(domain.generation), "boot_token": domain.boot_token}
+    ours["cpu_mode"] = cpu or "none"
     if domain.boot_once:
         ours["boot_order"] = " ".join(domain.boot_order)  # what holds after the first boot
     ET.SubElement(ET.SubElement(root, "metadata"), _VM, ours)
@@ -204,17 +206,19 @@ def _nics(devices: ET.Element, domain: Domain, order: BootNumbers) -> None:
 
 
 def _console(devices: ET.Element, domain: Domain, serial_log: str) -> None:
-    # A file: a client that connects to a socket and does not read would block the guest.
+    # The agent, who alone connects, always reads: a client that does not would block the guest.
     for kind in ("serial", "console"):
-        element = ET.SubElement(devices, kind, type="file")
-        ET.SubElement(element, "source", path=serial_log, append="off")
+        element = ET.SubElement(devices, kind, type="unix")
+        ET.SubElement(element, "source", mode="bind", path=serial_socket(serial_log))
+        ET.SubElement(element, "log", file=serial_log, append="off")
         target = ET.SubElement(element, "target", port="0")
         if kind == "console":
             target.set("type", "serial")
     for kind in ("vnc", "spice"):
         if kind in domain.console_mode.lower():
-            graphics = ET.SubElement(devices, "graphics", type=kind, port="-1", autoport="yes")
-            ET.SubElement(graphics, "listen", type="address", address="127.0.0.1")
+            password = domain.console_password or secrets.token_hex(4)  # VNC knows eight characters
+            graphics = ET.SubElement(devices, "graphics", type=kind, port="-1", autoport="yes", passwd=password)
+            ET.SubElement(graphics, "listen", type="address", address=domain.console_listen)
     video = ET.SubElement(devices, "video")
     ET.SubElement(video, "model", type="qxl" if "spice" in domain.console_mode.lower() else "vga")
     ET.SubElement(devices, "input", type="tablet", bus="usb")
@@ -226,6 +230,16 @@ def read_metadata(xml: str) -> tuple[int, str] | None:
     if element is None:
         return None
     return int(element.get("generation", "0")), element.get("boot_token", "")
+
+
+def serial_socket(serial_log: str) -> str:
+    return serial_log.removesuffix(".log") + ".sock"
+
+
+def read_cpu_mode(xml: str) -> str:
+    """libvirt's CPU mode that was chosen for this domain; `none` is QEMU's default."""
+    element = ET.fromstring(xml).find(f"metadata/{_VM}")  # noqa: S314
+    return "" if element is None else element.get("cpu_mode", "")
 
 
 def read_lasting_boot_order(xml: str) -> list[str] | None:
@@ -249,8 +263,8 @@ def read_live(xml: str) -> tuple[str, tuple[ConsoleAddress, ...], str]:
         for graphics in root.findall("devices/graphics")
         if graphics.get("type") in ("vnc", "spice") and int(graphics.get("port", "-1")) > 0
     )
-    serial = root.find("devices/serial/source")
-    return name, consoles, "" if serial is None else serial.get("path", "")
+    serial = root.find("devices/serial/log")
+    return name, consoles, "" if serial is None else serial.get("file", "")
 
 
 def choose_cpu(wish: str, domain_type: str, modes: dict[str, bool]) -> str | None:

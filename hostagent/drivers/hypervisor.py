@@ -6,6 +6,7 @@ are not ours and are never touched or listed.
 """
 
 import contextlib
+import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,8 +14,8 @@ from typing import Any, TypeVar
 import libvirt
 
 from hostagent.contract.error import HostError, broken
-from hostagent.contract.vm import VmState
-from hostagent.drivers import domain_xml, live_domain
+from hostagent.contract.vm import ConsoleKind, VmState
+from hostagent.drivers import consoles, domain_xml, live_domain
 from hostagent.drivers.kvm_probe import KvmProbe
 from hostagent.drivers.libvirt_connection import REBOOTED, LibvirtConnection
 from hostagent.drivers.live_disks import LiveDisks
@@ -112,7 +113,6 @@ class LibvirtHypervisor(LiveDisks):
             modes, _ = domain_xml.read_capabilities(capabilities)
             cpu = domain_xml.choose_cpu(domain.cpu_mode, domain_type, modes)
             self._serial_directory.mkdir(parents=True, exist_ok=True, mode=0o711)
-            log.touch(mode=0o600)
             xml = domain_xml.build(domain, domain_type=domain_type, cpu=cpu, serial_log=str(log))
             connection.defineXMLFlags(xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
 
@@ -130,6 +130,15 @@ class LibvirtHypervisor(LiveDisks):
     async def set_media(self, uuid: str, cds: Sequence[str | None], force: bool) -> None:
         await self._must(uuid, lambda domain: live_domain.set_media(domain, cds, force), START)
 
+    async def open_console(self, uuid: str, kind: ConsoleKind) -> socket.socket:
+        line = await self._with(uuid, lambda domain: consoles.connect(domain, kind))
+        if line is None:
+            raise broken("libvirt", f"domain {uuid} is not defined")
+        return line
+
+    async def screenshot(self, uuid: str) -> bytes:
+        return await self._with(uuid, consoles.screenshot) or b""
+
     async def shutdown(self, uuid: str) -> None:
         await self._with(uuid, lambda domain: domain.isActive() and domain.shutdownFlags(_ACPI))
 
@@ -138,7 +147,9 @@ class LibvirtHypervisor(LiveDisks):
 
     async def undefine(self, uuid: str) -> None:
         await self._with(uuid, lambda domain: domain.undefineFlags(UNDEFINE))
-        self._serial_log(uuid).unlink(missing_ok=True)
+        log = self._serial_log(uuid)
+        for file in (log, Path(domain_xml.serial_socket(str(log)))):
+            file.unlink(missing_ok=True)
 
     async def _with(self, uuid: str, act: Callable[[Any], T], deadline: float = 20.0) -> T | None:
         """`act(domain)`; None when there is no such domain, also when it goes or stops while we act."""
@@ -178,7 +189,7 @@ def _status(domain: Any) -> DomainStatus | None:
         return None
     state, reason = domain.state()
     live = domain.XMLDesc(0)
-    cpu, consoles, serial_log = domain_xml.read_live(live)
+    cpu, ports, serial_log = domain_xml.read_live(live)
     known = STATES.get(state, VmState.unknown)
     if state == libvirt.VIR_DOMAIN_SHUTOFF and reason == libvirt.VIR_DOMAIN_SHUTOFF_CRASHED:
         known = VmState.crashed
@@ -190,7 +201,8 @@ def _status(domain: Any) -> DomainStatus | None:
         generation=defined[0],
         boot_token=running[1] if running else "",
         cpu_model=cpu if is_on else "",
-        consoles=consoles if is_on else (),
+        cpu_mode=domain_xml.read_cpu_mode(live) if is_on else "",
+        consoles=ports if is_on else (),
         serial_log=serial_log,
     )
 

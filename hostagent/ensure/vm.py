@@ -5,12 +5,13 @@ starts a VM. A newer PUT overtakes one that still waits for a guest to shut down
 """
 
 import asyncio
+import socket
 import time
 from collections.abc import Sequence
 
 from hostagent.contract import DiskSpec, VmSpec, VmStatus
 from hostagent.contract.error import rejected
-from hostagent.contract.vm import VmState
+from hostagent.contract.vm import ConsoleKind, VmState
 from hostagent.ensure.events import EventLog
 from hostagent.ensure.generations import Generations
 from hostagent.ensure.locks import Locks
@@ -71,6 +72,14 @@ class Vms:
             raise rejected("not_found", f"VM {uuid} is not defined on this host")
         return self._status(status)
 
+    async def open_console(self, uuid: str, kind: ConsoleKind) -> socket.socket:
+        await self.get(uuid)
+        return await self._hypervisor.open_console(uuid, kind)
+
+    async def screenshot(self, uuid: str) -> bytes:
+        await self.get(uuid)
+        return await self._hypervisor.screenshot(uuid)
+
     async def list(self) -> list[VmStatus]:
         return [self._status(status) for status in await self._hypervisor.list()]
 
@@ -118,6 +127,8 @@ class Vms:
             boot_once=tuple(spec.boot_once),
             cpu_mode=spec.cpu_mode,
             console_mode=spec.console_mode,
+            console_listen=spec.console_listen,
+            console_password=spec.console_password,
         )
 
     def _disk(self, disk: DiskSpec) -> DomainDisk:
@@ -131,6 +142,7 @@ class Vms:
             state=self._state(status),
             boot_token=status.boot_token,
             cpu_model=status.cpu_model,
+            cpu_mode=status.cpu_mode,
             consoles=list(status.consoles),
             serial_log=status.serial_log,
         )

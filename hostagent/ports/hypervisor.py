@@ -4,12 +4,13 @@
 `HostError` with code `libvirt` (temporary when the daemon is away, broken otherwise) or `invalid_spec`.
 """
 
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from hostagent.contract import ConsoleAddress, NicSpec
-from hostagent.contract.vm import BootDevice, VmState
+from hostagent.contract.vm import BootDevice, ConsoleKind, VmState
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Domain:
     boot_order: tuple[BootDevice, ...]
     cpu_mode: Literal["none", "host-model", "host-passthrough"]
     console_mode: Literal["vnc", "spice", "vncAndSpice"]
+    console_listen: str = "127.0.0.1"
+    console_password: str = field(default="", repr=False)
     boot_once: tuple[BootDevice, ...] = ()  # for the next start; a reset of the guest follows `boot_order` again
 
 
@@ -48,6 +51,7 @@ class DomainStatus:
     generation: int
     boot_token: str = ""
     cpu_model: str = ""
+    cpu_mode: str = ""
     consoles: tuple[ConsoleAddress, ...] = ()
     serial_log: str = ""
 
@@ -129,6 +133,14 @@ class Hypervisor(Protocol):
 
     async def set_media(self, uuid: str, cds: Sequence[str | None], force: bool) -> None:
         """The drives of the running domain hold these, further ones nothing. Raises: no_drive, tray_locked."""
+        ...
+
+    async def open_console(self, uuid: str, kind: ConsoleKind) -> socket.socket:
+        """A connected socket that needs no password. Raises: no_console."""
+        ...
+
+    async def screenshot(self, uuid: str) -> bytes:
+        """PNG. Raises: no_console."""
         ...
 
     async def shutdown(self, uuid: str) -> None:

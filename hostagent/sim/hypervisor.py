@@ -1,14 +1,17 @@
 """Domains in memory. A start needs what QEMU would need: its disks, its ISO, its bridges."""
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hostagent.contract import ConsoleAddress
 from hostagent.contract.error import broken, rejected
-from hostagent.contract.vm import VmState
+from hostagent.contract.vm import ConsoleKind, VmState
 from hostagent.ports.hypervisor import Domain, DomainDisk, DomainStatus, HypervisorFacts, Watcher
 from hostagent.sim.disks import SimDisks
 
+PNG = b"\x89PNG\r\n\x1a\nsimulated"
 OFF = (VmState.stopped, VmState.crashed)
 
 
@@ -28,6 +31,7 @@ class SimHypervisor:
         self.deaf: set[str] = set()
         self.clinging: set[str] = set()
         self.locked: set[str] = set()
+        self._consoles: dict[str, set[asyncio.Task[None]]] = {}
         self._path_exists = disks.files.__contains__
         self._disks = disks
         self._bridge_exists = bridge_exists
@@ -137,6 +141,31 @@ class SimHypervisor:
             if path and not self._path_exists(path):
                 raise broken("libvirt", f"cannot access storage file '{path}': No such file or directory")
 
+    async def open_console(self, uuid: str, kind: ConsoleKind) -> socket.socket:
+        """Something that greets like a VNC server and then says back what it hears."""
+        if self._domain(uuid).running is None:
+            raise rejected("no_console", f"the VM has no {kind} console now")
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        reader, writer = await asyncio.open_connection(sock=ours)
+
+        async def echo() -> None:
+            if kind == "vnc":
+                writer.write(b"RFB 003.008\n")
+            while (data := await reader.read(4096)) and self._domain(uuid).running:
+                writer.write(data)
+            writer.close()
+
+        task = asyncio.create_task(echo())
+        self._consoles.setdefault(uuid, set()).add(task)
+        task.add_done_callback(lambda _: writer.close())
+        return theirs
+
+    async def screenshot(self, uuid: str) -> bytes:
+        if self._domain(uuid).running is None:
+            raise rejected("no_console", "the VM does not run")
+        return PNG
+
     async def resume(self, uuid: str) -> None:
         self.happen(uuid, VmState.running, "resumed")
 
@@ -157,6 +186,8 @@ class SimHypervisor:
         domain.state = state
         if state in OFF:
             domain.running = None
+            for console in self._consoles.pop(uuid, ()):
+                console.cancel()
         if self._watcher is not None:
             self._watcher.changed(uuid, state, reason)
 
@@ -174,5 +205,15 @@ def _status(domain: SimDomain) -> DomainStatus:
         generation=domain.defined.generation,
         boot_token=live.boot_token if live else "",
         cpu_model="qemu64" if live else "",
-        consoles=(ConsoleAddress(protocol="vnc", host="127.0.0.1", port=5900),) if live else (),
+        cpu_mode=_CPU_MODES[live.cpu_mode] if live else "",
+        consoles=tuple(_consoles(live)) if live else (),
     )
+
+
+_CPU_MODES = {"none": "none", "host-model": "host-model", "host-passthrough": "maximum"}  # as on a host without KVM
+
+
+def _consoles(live: Domain) -> Iterator[ConsoleAddress]:
+    for port, protocol in enumerate(("vnc", "spice"), 5900):
+        if protocol in live.console_mode.lower():
+            yield ConsoleAddress(protocol=protocol, host=live.console_listen, port=port)

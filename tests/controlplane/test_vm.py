@@ -137,10 +137,10 @@ async def test_an_iso_vm_boots_from_the_iso_until_its_first_reboot(cloud):
     vm = await cloud.vm(imageUuid=cloud.iso, rootDiskOfferingUuid=cloud.disk)
     assert vm["allVolumes"][0]["size"] == 2 << 30
     domain = cloud.sims[vm["hostUuid"]].hypervisor.domains[vm["uuid"]].defined
-    assert domain.boot_order == ("CdRom", "HardDisk")
+    assert (domain.boot_once, domain.boot_order) == (("CdRom", "HardDisk"), ("HardDisk",))
     assert domain.cds[0].endswith(f"imagecache/iso/{cloud.iso}/{cloud.iso}.iso")
     await cloud.call("RebootVmInstance", uuid=vm["uuid"])
-    assert cloud.sims[vm["hostUuid"]].hypervisor.domains[vm["uuid"]].defined.boot_order == ("HardDisk",)
+    assert cloud.sims[vm["hostUuid"]].hypervisor.domains[vm["uuid"]].defined.boot_once == ()
 
 
 async def test_data_disks_are_made_with_the_vm(cloud):

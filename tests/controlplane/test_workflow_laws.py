@@ -97,6 +97,8 @@ async def _furnish(made: Cloud) -> dict[str, str]:
     async def make(name: str, api: str, **parameters: Any) -> None:
         names[name] = (await call(api, name=name, **parameters))["uuid"]
 
+    names["loaded"] = (await made.vm("loaded", hostUuid=full))["uuid"]
+    await call("AttachIsoToVmInstance", vmInstanceUuid=names["loaded"], isoUuid=made.iso)
     await make("zone2", "CreateZone")
     for name in ("cluster2", "bare cluster"):
         await make(name, "CreateCluster", zoneUuid=made.zone, hypervisorType="KVM")
@@ -194,6 +196,11 @@ TABLE: list[tuple[str, dict[str, Any]]] = [
     ("DestroyVmInstance", {"uuid": "<destroyed>"}),
     ("RecoverVmInstance", {"uuid": "<destroyed>"}),
     ("ExpungeVmInstance", {"uuid": "<destroyed>"}),
+    ("AttachIsoToVmInstance", {"vmInstanceUuid": "<running>", "isoUuid": "<iso>"}),
+    ("AttachIsoToVmInstance", {"vmInstanceUuid": "<stopped>", "isoUuid": "<iso>"}),
+    ("DetachIsoFromVmInstance", {"vmInstanceUuid": "<loaded>"}),
+    ("DetachIsoFromVmInstance", {"vmInstanceUuid": "<running>"}),
+    ("SetVmBootOrder", {"uuid": "<running>", "bootOrder": ["CdRom", "HardDisk"], "bootOrderOnce": ["Network"]}),
     ("UpdateVmInstance", {"uuid": "<running>", "name": "renamed"}),
     ("CreateVmInstance", {"name": "sizes", **_VM, "rootDiskSize": 2 << 30, "dataDiskSizes": [1 << 30]}),
     ("CreateDataVolume", {"name": "without a place", "diskOfferingUuid": "<disk>"}),

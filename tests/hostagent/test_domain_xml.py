@@ -131,6 +131,6 @@ def test_capabilities_and_live_facts_are_read() -> None:
     cpu, consoles, serial = read_live(
         "<domain><cpu mode='custom'><model>qemu64</model></cpu><devices>"
         "<graphics type='vnc' port='5901' listen='127.0.0.1'/><graphics type='spice' port='-1'/>"
-        "<serial><source path='/log'/></serial></devices></domain>"
+        "<serial><log file='/log'/></serial></devices></domain>"
     )
     assert (cpu, [console.port for console in consoles], serial) == ("qemu64", [5901], "/log")

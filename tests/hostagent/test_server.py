@@ -10,10 +10,15 @@ import httpx
 import pytest
 
 from controlplane.agents.authority import Authority
+from controlplane.agents.client import Address, HostClients, over_tls
+from controlplane.contract.error import ApiError, Temporary
 from hostagent import sim
 from hostagent.api.app import create_app
 from hostagent.api.server import AgentServer
+from hostagent.contract.vm import VmState
 from hostagent.enroll import EnrolmentError, Identity, enroll
+from hostagent.ports.hypervisor import Domain
+from hostagent.sim.hypervisor import SimDomain
 from tests.hostagent.enrolment import AGENT, free_port, serving
 
 
@@ -88,3 +93,30 @@ async def test_a_failed_enrolment_says_why_and_keeps_nothing(server: str, author
     with pytest.raises(EnrolmentError, match="certificate"):
         await enrolled(server, other, tmp_path / "a")
     assert Identity.load(tmp_path / "a") is None
+
+
+async def test_a_console_crosses_mutual_tls(server: str, authority: Authority, tmp_path: Path) -> None:
+    """The control plane's client, over the WebSocket that only it may open."""
+    identity = await enrolled(server, authority, tmp_path / "agent")
+    simulated, host = sim.agent("host1", uuid=identity.host_agent_uuid)
+    files = {"key": identity.key_file, "certificate": identity.certificate_file, "control_ca": identity.control_ca_file}
+    async with serving(AgentServer(create_app(simulated), identity.management_ip, identity.port, **files)):
+
+        async def address(_uuid: str) -> Address:
+            return Address("127.0.0.1", identity.port)
+
+        domain = Domain("a" * 32, "vm", 1, "", 1, 1 << 20, (), (None,), (), ("HardDisk",), "none", "vnc")
+        host.hypervisor.domains[domain.uuid] = SimDomain(domain, VmState.running, domain)
+        clients = HostClients(over_tls(authority.client_context), address, tls=authority.client_context)
+        async with clients.get("h").console(domain.uuid, "vnc") as line:
+            assert await line.receive() == b"RFB 003.008\n"
+            await line.send(b"x")
+            assert await line.receive() == b"x"
+        with pytest.raises(ApiError, match="not defined"):
+            async with clients.get("h").console("b" * 32, "vnc"):
+                pass
+        without = HostClients(over_tls(authority.client_context), address, tls=ssl.create_default_context)
+        with pytest.raises(Temporary):
+            async with without.get("h").console(domain.uuid, "vnc"):
+                pass
+        await clients.close()
