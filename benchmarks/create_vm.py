@@ -18,8 +18,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-import httpx
+import aiohttp
 
 from tools.dev.cloud import SimulatedCloud
 from tools.dev.content import populate
@@ -33,32 +34,38 @@ HOSTS = 50
 class Cloud:
     """A thin client of the REST wire: log in, find one of a kind, create a VM and wait for its job."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(self, http: aiohttp.ClientSession) -> None:
         self.http = http
 
     async def log_in(self, password: str) -> None:
         digest = hashlib.sha512(password.encode()).hexdigest()
         body = {"logInByAccount": {"accountName": "admin", "password": digest}}
-        answer = (await self.http.put("/v1/accounts/login", json=body)).raise_for_status().json()
+        answer = await self.call("PUT", "/v1/accounts/login", json=body)
         self.http.headers["Authorization"] = f"OAuth {answer['inventory']['uuid']}"
 
     async def only(self, path: str, **conditions: str) -> str:
         query = [("q", f"{name}={value}") for name, value in conditions.items()]
-        answer = (await self.http.get(f"/v1/{path}", params=query)).raise_for_status().json()
+        answer = await self.call("GET", f"/v1/{path}", params=query)
         return str(answer["inventories"][0]["uuid"])
 
-    async def job(self, answer: httpx.Response) -> dict[str, object]:
-        location = httpx.URL(answer.raise_for_status().json()["location"]).path
+    async def job(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        location = (await self.call(method, path, **options))["location"]
         while True:
-            state = await self.http.get(location, params={"wait": 25})
-            if state.status_code == 200:
-                return dict(state.json())
-            if state.status_code != 202:
-                raise RuntimeError(state.text)
+            async with self.http.get(location, params={"wait": 25}) as state:
+                if state.status == 200:
+                    return dict(await state.json())
+                if state.status != 202:
+                    raise RuntimeError(await state.text())
+
+    async def call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        async with self.http.request(method, path, **options) as answer:
+            if not answer.ok:
+                raise RuntimeError(await answer.text())
+            return dict(await answer.json())
 
     async def destroy(self, uuid: str) -> None:
-        await self.job(await self.http.delete(f"/v1/vm-instances/{uuid}"))
-        await self.job(await self.http.put(f"/v1/vm-instances/{uuid}/actions", json={"expungeVmInstance": {}}))
+        await self.job("DELETE", f"/v1/vm-instances/{uuid}")
+        await self.job("PUT", f"/v1/vm-instances/{uuid}/actions", json={"expungeVmInstance": {}})
 
 
 async def run(cloud: Cloud, count: int) -> tuple[float, list[str]]:
@@ -72,8 +79,8 @@ async def run(cloud: Cloud, count: int) -> tuple[float, list[str]]:
 
     async def create(number: int) -> str:
         async with gate:
-            answer = await cloud.http.post("/v1/vm-instances", json={"params": {"name": f"bench-{number}", **params}})
-            result = await cloud.job(answer)
+            body = {"params": {"name": f"bench-{number}", **params}}
+            result = await cloud.job("POST", "/v1/vm-instances", json=body)
         inventory = result["inventory"]
         assert isinstance(inventory, dict) and inventory["state"] == "Running", result
         return str(inventory["uuid"])
@@ -84,8 +91,8 @@ async def run(cloud: Cloud, count: int) -> tuple[float, list[str]]:
 
 
 async def measure(url: str, password: str, counts: list[int], cpu: Callable[[], list[float]]) -> None:
-    limits = httpx.Limits(max_connections=CLIENTS * 2, max_keepalive_connections=CLIENTS * 2)
-    async with httpx.AsyncClient(base_url=url, timeout=120, limits=limits) as http:
+    connector = aiohttp.TCPConnector(limit=CLIENTS * 2)
+    async with aiohttp.ClientSession(url, connector=connector, timeout=aiohttp.ClientTimeout(120)) as http:
         cloud = Cloud(http)
         await cloud.log_in(password)
         await asyncio.gather(
