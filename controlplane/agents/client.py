@@ -178,10 +178,10 @@ class HostClient:
     ) -> bytes:
         self._address = self._address or await self._find_address()
         headers = {GENERATION_HEADER: str(self._generation()), "Content-Type": "application/json"}
-        text = body.model_dump_json() if body else None
+        content = body.__pydantic_serializer__.to_json(body) if body else None
         try:
             status, answer = await self._connection.send(
-                Call(method, self._address.url + path, headers, text, query or {}, timeout)
+                Call(method, self._address.url + path, headers, content, query or {}, timeout)
             )
         except Unreachable as error:
             where = f"{self._address.ip}:{self._address.port}"

@@ -28,7 +28,7 @@ class Call:
     method: str
     url: str
     headers: dict[str, str]
-    body: str | None = None
+    body: bytes | None = None
     query: dict[str, str | int] = field(default_factory=dict)
     timeout: float = 30.0
 
