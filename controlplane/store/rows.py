@@ -24,11 +24,13 @@ def get(tx: Tx, resource_type: str, uuid: Any) -> Row | None:
     return find_one(tx, resource_type, **{_key(resource_type).name: uuid})
 
 
-def find(tx: Tx, resource_type: str, /, *, order_by: Sequence[str] = (), **equals: Any) -> list[Row]:
-    """All rows that meet every condition; in the order of the columns named by `order_by`."""
+def find(
+    tx: Tx, resource_type: str, /, *, order_by: Sequence[str] = (), only: Sequence[str] = (), **equals: Any
+) -> list[Row]:
+    """All rows that meet every condition; in the order of the columns named by `order_by`; whole, or `only` these columns."""
     shape, bound = _split(equals)
-    names = _names(resource_type)
-    found = tx.execute(_select(resource_type, shape, tuple(order_by)), bound)
+    names = tuple(only) or _names(resource_type)
+    found = tx.execute(_select(resource_type, shape, tuple(order_by), names), bound)
     return [dict(zip(names, row, strict=True)) for row in found]
 
 
@@ -140,8 +142,11 @@ def _where(resource_type: str, shape: Shape) -> Iterator[ColumnElement[bool]]:
 
 
 @cache
-def _select(resource_type: str, shape: Shape, order_by: tuple[str, ...] = ()) -> Select[Any]:
-    statement = select(tables.table(resource_type)).where(*_where(resource_type, shape))
+def _select(
+    resource_type: str, shape: Shape, order_by: tuple[str, ...] = (), names: tuple[str, ...] = ()
+) -> Select[Any]:
+    columns = [_column(resource_type, name) for name in names or _names(resource_type)]
+    statement = select(*columns).where(*_where(resource_type, shape))
     return statement.order_by(*(_column(resource_type, name) for name in order_by))
 
 
