@@ -39,7 +39,8 @@ import controlplane.services
 import controlplane.workflows
 from controlplane import log
 from controlplane.agents.authority import Authority
-from controlplane.agents.client import HostClients, over_tls
+from controlplane.agents.client import HostClients
+from controlplane.agents.connection import over_tls
 from controlplane.api import console, enrollment, image_files
 from controlplane.api.app import create_app
 from controlplane.operations.engine import Engine

@@ -10,13 +10,13 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
-import httpx
 from pydantic import TypeAdapter, ValidationError
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
+from controlplane.agents.connection import Call, Connect, Connection, Unreachable
 from controlplane.contract.error import ApiError, Temporary
 from hostagent.contract import (
     ErrorClass,
@@ -48,11 +48,9 @@ Tls = Callable[[], ssl.SSLContext]
 Query = dict[str, str | int]
 Progress = Callable[[int, int], Awaitable[None]]
 GENERATION_HEADER = "X-Steppe-Node-Generation"
-_CONNECT = 5.0  # seconds
 _vms = TypeAdapter(list[VmStatus])
 _volumes = TypeAdapter(list[VolumeStatus])
 _storages = TypeAdapter(list[StorageStatus])
-_LIMITS = httpx.Limits(max_connections=256, max_keepalive_connections=64, keepalive_expiry=60)
 # The host's fixed codes in the control plane's; what is not here is an operation error.
 _CODES = {
     "not_found": "SYS.1003",
@@ -118,12 +116,12 @@ class HostClient:
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
+        connection: Connection,
         address: Callable[[], Awaitable[Address]],
         generation: Callable[[], int],
         tls: Tls | None = None,
     ) -> None:
-        self._http = http
+        self._connection = connection
         self._find_address = address
         self._generation = generation
         self._tls = tls
@@ -139,7 +137,7 @@ class HostClient:
         return await self._call(StorageStatus, "PUT", f"/v1/storages/{uuid}", spec)
 
     async def list_storages(self) -> list[StorageStatus]:
-        return _storages.validate_json((await self._send("GET", "/v1/storages")).content)
+        return _storages.validate_json(await self._send("GET", "/v1/storages"))
 
     async def delete_storage(self, uuid: str) -> None:
         await self._send("DELETE", f"/v1/storages/{uuid}")
@@ -169,7 +167,7 @@ class HostClient:
                 return status
 
     async def put_volumes(self, spec: VolumesSpec) -> list[VolumeStatus]:
-        return _volumes.validate_json((await self._send("PUT", "/v1/volumes", spec, timeout=120)).content)
+        return _volumes.validate_json(await self._send("PUT", "/v1/volumes", spec, timeout=120))
 
     async def get_volume(self, uuid: str, storage_uuid: str, path: str) -> VolumeStatus:
         query: Query = {"storage_uuid": storage_uuid, "path": path}
@@ -228,10 +226,10 @@ class HostClient:
             raise
 
     async def list_vms(self) -> list[VmStatus]:
-        return _vms.validate_json((await self._send("GET", "/v1/vms")).content)
+        return _vms.validate_json(await self._send("GET", "/v1/vms"))
 
     async def screenshot(self, uuid: str) -> bytes:
-        return (await self._send("GET", f"/v1/vms/{uuid}/screenshot")).content
+        return await self._send("GET", f"/v1/vms/{uuid}/screenshot")
 
     @contextlib.asynccontextmanager
     async def console(self, uuid: str, kind: str) -> AsyncIterator[ConsoleLine]:
@@ -247,8 +245,7 @@ class HostClient:
                 url, ssl=tls, additional_headers=headers, compression=None, max_size=None, proxy=None, open_timeout=10
             )
         except InvalidStatus as error:
-            answer = httpx.Response(error.response.status_code, content=bytes(error.response.body))
-            raise self._error(answer, "console") from error
+            raise self._error(error.response.status_code, bytes(error.response.body), "console") from error
         except (OSError, TimeoutError, WebSocketException) as error:
             raise Temporary(f"host agent at {self._address.ip} does not open a console: {error}") from error
         async with line:
@@ -274,55 +271,44 @@ class HostClient:
         timeout: float = 30,
         query: Query | None = None,
     ) -> M:
-        response = await self._send(method, path, body, timeout, query)
+        answer = await self._send(method, path, body, timeout, query)
         try:
-            return result.model_validate_json(response.content)
+            return result.model_validate_json(answer)
         except ValidationError as error:
             raise ApiError("SYS.1000", f"host {self._name()} gave an unusable answer to {method} {path}") from error
 
     async def _send(
         self, method: str, path: str, body: Model | None = None, timeout: float = 30, query: Query | None = None
-    ) -> httpx.Response:
+    ) -> bytes:
         address = self._address = self._address or await self._find_address()
         headers = {GENERATION_HEADER: str(self._generation()), "Content-Type": "application/json"}
+        content = body.__pydantic_serializer__.to_json(body) if body else None
         try:
-            response = await self._http.request(
-                method,
-                address.url + path,
-                params=query,
-                headers=headers,
-                content=body.model_dump_json() if body else None,
-                timeout=httpx.Timeout(timeout, connect=_CONNECT, pool=60),
+            status, answer = await self._connection.send(
+                Call(method, address.url + path, headers, content, query or {}, timeout)
             )
-        except httpx.TransportError as error:
-            reason = str(error) or type(error).__name__
+        except Unreachable as error:
             where = f"{address.ip}:{address.port}"
             self._address = None  # it may have moved: look again next time; other calls may be under way
-            raise Temporary(f"host agent at {where} does not answer {method} {path}: {reason}") from error
-        if response.is_success:
-            return response
-        raise self._error(response, f"{method} {path}")
+            raise Temporary(f"host agent at {where} does not answer {method} {path}: {error}") from error
+        if 200 <= status < 300:
+            return answer
+        raise self._error(status, answer, f"{method} {path}")
 
-    def _error(self, response: httpx.Response, call: str) -> Exception:
+    def _error(self, status: int, answer: bytes, call: str) -> Exception:
         try:
-            problem = Problem.model_validate_json(response.content)
+            problem = Problem.model_validate_json(answer)
         except ValidationError:
-            if response.status_code in (502, 503, 504):
-                return Temporary(f"host {self._name()} is busy: HTTP {response.status_code} to {call}")
-            return ApiError("SYS.1000", f"host {self._name()} answered HTTP {response.status_code} to {call}")
+            if status in (502, 503, 504):
+                return Temporary(f"host {self._name()} is busy: HTTP {status} to {call}")
+            return ApiError("SYS.1000", f"host {self._name()} answered HTTP {status} to {call}")
         if problem.error_class == ErrorClass.temporary or problem.code == "stale_generation":
             # Stale: a newer wish reached the host first; whoever repeats the call computes its wish anew.
             return Temporary(f"host {self._name()}: {problem.message}")
         return HostProblem(self._name(), problem)
 
 
-Connect = Callable[[], httpx.AsyncClient]
 Lookup = Callable[[str], Awaitable[Address]]
-
-
-def over_tls(context: Callable[[], Any]) -> Connect:
-    """How clients are made in production: TLS both ways with `Authority.client_context`; no proxy in between."""
-    return lambda: httpx.AsyncClient(verify=context(), limits=_LIMITS, trust_env=False)
 
 
 class HostClients:
@@ -335,14 +321,14 @@ class HostClients:
         self._lookup = lookup
         self._generation = generation
         self._tls = tls  # for consoles; None where hosts are joined without TLS
-        self._clients: dict[str, tuple[HostClient, httpx.AsyncClient]] = {}
+        self._clients: dict[str, tuple[HostClient, Connection]] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     def get(self, host_uuid: str) -> HostClient:
         if host_uuid not in self._clients:
-            http = self._connect()
-            client = HostClient(http, lambda: self._lookup(host_uuid), self._generation, self._tls)
-            self._clients[host_uuid] = client, http
+            connection = self._connect()
+            client = HostClient(connection, lambda: self._lookup(host_uuid), self._generation, self._tls)
+            self._clients[host_uuid] = client, connection
         return self._clients[host_uuid][0]
 
     @contextlib.asynccontextmanager
@@ -352,13 +338,16 @@ class HostClients:
         async def find() -> Address:
             return address
 
-        async with self._connect() as http:
-            yield HostClient(http, find, self._generation)
+        connection = self._connect()
+        try:
+            yield HostClient(connection, find, self._generation)
+        finally:
+            await connection.close()
 
     def forget(self, host_uuid: str) -> None:
         """The host was deleted or moved; calls under way finish or fail as `Temporary`."""
         if found := self._clients.pop(host_uuid, None):
-            task = asyncio.ensure_future(found[1].aclose())
+            task = asyncio.ensure_future(found[1].close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 

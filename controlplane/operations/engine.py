@@ -201,11 +201,12 @@ class Engine(Generic[W]):
         pause = 0.1
         try:
             while True:
-                status = await self.get(uuid)
                 left = end - time.monotonic()
-                if status is None or status.ended or left <= 0:
-                    return status
-                local = uuid in self._runs
+                local = uuid in self._runs  # it has not ended, then, and the future will tell
+                if not local or left <= 0:
+                    status = await self.get(uuid)
+                    if status is None or status.ended or left <= 0:
+                        return status
                 done, _ = await asyncio.wait({future}, timeout=left if local else min(left, pause))
                 if done:
                     return future.result()

@@ -18,6 +18,7 @@ from controlplane.workflows.power_state import inventory, lose_contact, observe
 from controlplane.workflows.world import World
 
 _LOOK = 1.0  # seconds between two looks at the list of hosts
+_GATHER = 0.2  # seconds after events, so that a burst of them comes at once
 _POLL_BUSY = 1  # the same while an operation works on a VM of which the host has told something
 log = logging.getLogger("steppe.hosts")
 
@@ -83,25 +84,31 @@ class HostReconciler:
         await connect(self._world, uuid)
         busy = await inventory(self._world, uuid)
         compared = time.monotonic()
-        while time.monotonic() - compared < await self._config("inventory.interval") and await self._is_connected(uuid):
-            page = await client.events(last, _POLL_BUSY if busy else await self._config("ping.interval"))
+        while wait := await self._world.db.read(lambda tx: _wait(tx, uuid, time.monotonic() - compared)):
+            page = await client.events(last, _POLL_BUSY if busy else wait)
             if page.agent_boot_id != boot:
                 break
             last = page.last_sequence
             busy = await observe(self._world, uuid, page.events, busy)
+            if page.events:
+                await asyncio.sleep(_GATHER)
         raise Again
 
     async def _config(self, name: str) -> int:
         return await self._world.db.read(lambda tx: global_config.whole(tx, "host", name))
 
-    async def _is_connected(self, uuid: str) -> bool:
-        """False when somebody else says otherwise, for example a reconnect that failed."""
-        host = await self._world.db.read(lambda tx: rows.get(tx, "HostVO", uuid))
-        return host is not None and host["status"] == "Connected"
-
 
 class Again(Exception):
     """The agent is another process than before, or it is time: connect and compare anew."""
+
+
+def _wait(tx: Tx, uuid: str, since: float) -> int:
+    """Seconds for the next poll; 0 when it is time to compare, or when somebody else says that the host is not connected,
+    for example a reconnect that failed."""
+    host = rows.get(tx, "HostVO", uuid)
+    if host is None or host["status"] != "Connected" or since >= global_config.whole(tx, "host", "inventory.interval"):
+        return 0
+    return global_config.whole(tx, "host", "ping.interval")
 
 
 def lose(tx: Tx, uuid: str, reason: str) -> None:

@@ -1,12 +1,14 @@
 """What is taken from a limited stock: addresses, capacity of hosts and storages, numbers.
 
 Each function is one or two indexed statements, whatever the size of the stock, and decides in the statement itself
-(`UPDATE … WHERE enough is left`), so that nodes side by side cannot take the same twice.
+(`UPDATE … WHERE enough is left`), so that nodes side by side cannot take the same twice. Statements are built once.
 """
 
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, literal_column, select, update
+from sqlalchemy import Select, Update, and_, bindparam, exists, func, literal_column, select, update
 from sqlalchemy import insert as sql_insert
 
 from controlplane.store import rows, tables
@@ -18,12 +20,18 @@ _REF = tables.table("LocalStorageHostRefVO").c
 _STORAGE = tables.table("PrimaryStorageVO").c
 _TAG = tables.table("SystemTagVO").c
 _COUNTER = tables.table("CounterVO")
+_NEXT = (
+    update(_COUNTER)
+    .where(_COUNTER.c.name == bindparam("counter"))
+    .values(last=_COUNTER.c.last + 1)
+    .returning(_COUNTER.c.last)
+)
+_IS_USED = select(_USED.c.uuid).where(_USED.c.l3_network_uuid == bindparam("l3"), _USED.c.ip_in_long == bindparam("ip"))
 
 
 def next_number(tx: Tx, name: str) -> int:
     """1, 2, 3, … never the same twice."""
-    step = update(_COUNTER).where(_COUNTER.c.name == name).values(last=_COUNTER.c.last + 1)
-    found = tx.execute(step.returning(_COUNTER.c.last)).scalar_one_or_none()
+    found = tx.execute(_NEXT, {"counter": name}).scalar_one_or_none()
     if found is None:
         tx.execute(sql_insert(_COUNTER), {"name": name, "last": 1})
     return int(found or 1)
@@ -36,30 +44,14 @@ def lowest_free_ip(tx: Tx, l3_uuid: str, start: int, end: int) -> int | None:
     """The lowest address from `start` to `end` that is not used; walks over the run of used ones at `start` only."""
     if not _is_used(tx, l3_uuid, start):
         return start
-    after = _USED.alias()
-    gap = (
-        select(_USED.c.ip_in_long + 1)
-        .where(_USED.c.l3_network_uuid == l3_uuid, _USED.c.ip_in_long >= start, _USED.c.ip_in_long < end)
-        .where(~exists().where(after.c.l3_network_uuid == l3_uuid, after.c.ip_in_long == _USED.c.ip_in_long + 1))
-        .order_by(_USED.c.ip_in_long)
-        .limit(1)
-    )
-    found = tx.execute(gap).scalar_one_or_none()
+    found = tx.execute(_gap(1), {"l3": l3_uuid, "low": start, "high": end - 1}).scalar_one_or_none()
     return None if found is None else int(found)
 
 
 def highest_free_ip(tx: Tx, l3_uuid: str, start: int, end: int) -> int | None:
     if not _is_used(tx, l3_uuid, end):
         return end
-    before = _USED.alias()
-    gap = (
-        select(_USED.c.ip_in_long - 1)
-        .where(_USED.c.l3_network_uuid == l3_uuid, _USED.c.ip_in_long <= end, _USED.c.ip_in_long > start)
-        .where(~exists().where(before.c.l3_network_uuid == l3_uuid, before.c.ip_in_long == _USED.c.ip_in_long - 1))
-        .order_by(_USED.c.ip_in_long.desc())
-        .limit(1)
-    )
-    found = tx.execute(gap).scalar_one_or_none()
+    found = tx.execute(_gap(-1), {"l3": l3_uuid, "low": start + 1, "high": end}).scalar_one_or_none()
     return None if found is None else int(found)
 
 
@@ -74,30 +66,54 @@ def count_used_ips(tx: Tx, ip_range_uuids: list[str]) -> int:
     return int(tx.execute(query).scalar_one())
 
 
+@cache
+def _gap(step: int) -> Select[Any]:
+    """The first free address beside a used one from `low` to `high`, upwards (1) or downwards (-1)."""
+    beside, ip = _USED.alias(), _USED.c.ip_in_long
+    taken = exists().where(beside.c.l3_network_uuid == bindparam("l3"), beside.c.ip_in_long == ip + step)
+    among = and_(_USED.c.l3_network_uuid == bindparam("l3"), ip.between(bindparam("low"), bindparam("high")))
+    return select(ip + step).where(among, ~taken).order_by(ip if step > 0 else ip.desc()).limit(1)
+
+
 def _is_used(tx: Tx, l3_uuid: str, ip: int) -> bool:
-    query = select(_USED.c.uuid).where(_USED.c.l3_network_uuid == l3_uuid, _USED.c.ip_in_long == ip)
-    return tx.execute(query).first() is not None
+    return tx.execute(_IS_USED, {"l3": l3_uuid, "ip": ip}).first() is not None
 
 
 # -- capacity --------------------------------------------------------------------------------------------------------
 
+_TAKE_HOST = (
+    update(tables.table("HostVO"))
+    .where(_HOST.uuid == bindparam("host"))
+    .values(
+        cpu_used=_HOST.cpu_used + bindparam("cpu"),
+        memory_used=_HOST.memory_used + bindparam("memory"),
+        available_cpu_capacity=_HOST.available_cpu_capacity - bindparam("cpu"),
+        available_memory_capacity=_HOST.available_memory_capacity - bindparam("memory"),
+    )
+)
+_TAKE_IF_ENOUGH = _TAKE_HOST.where(
+    _HOST.available_cpu_capacity >= bindparam("cpu"), _HOST.available_memory_capacity >= bindparam("memory_needed")
+)
+_CHANGE_PART = (
+    update(tables.table("LocalStorageHostRefVO"))
+    .where(_REF.primary_storage_uuid == bindparam("storage"), _REF.host_uuid == bindparam("host"))
+    .values(available_capacity=_REF.available_capacity - bindparam("size"))
+)
+_TAKE_PART = _CHANGE_PART.where(_REF.available_capacity >= bindparam("size"))
+_CHANGE_WHOLE = (  # the sum is over connected hosts
+    update(tables.table("PrimaryStorageVO"))
+    .where(_STORAGE.uuid == bindparam("storage"))
+    .where(exists().where(_HOST.uuid == bindparam("host"), _HOST.status == "Connected"))
+    .values(available_capacity=_STORAGE.available_capacity - bindparam("size"))
+)
+
 
 def take_host(tx: Tx, host_uuid: str, cpu: int, memory: int, reserved_memory: int | None) -> bool:
     """CPUs and bytes of memory; False when that would leave less than `reserved_memory` (None: take in any case)."""
-    enough: list[ColumnElement[bool]] = []
-    if reserved_memory is not None:
-        enough = [_HOST.available_cpu_capacity >= cpu, _HOST.available_memory_capacity >= memory + reserved_memory]
-    change = (
-        update(tables.table("HostVO"))
-        .where(_HOST.uuid == host_uuid, *enough)
-        .values(
-            cpu_used=_HOST.cpu_used + cpu,
-            memory_used=_HOST.memory_used + memory,
-            available_cpu_capacity=_HOST.available_cpu_capacity - cpu,
-            available_memory_capacity=_HOST.available_memory_capacity - memory,
-        )
-    )
-    return tx.execute(change).rowcount == 1
+    bound = {"host": host_uuid, "cpu": cpu, "memory": memory}
+    if reserved_memory is None:
+        return tx.execute(_TAKE_HOST, bound).rowcount == 1
+    return tx.execute(_TAKE_IF_ENOUGH, bound | {"memory_needed": memory + reserved_memory}).rowcount == 1
 
 
 def return_host(tx: Tx, host_uuid: str, cpu: int, memory: int) -> None:
@@ -106,23 +122,19 @@ def return_host(tx: Tx, host_uuid: str, cpu: int, memory: int) -> None:
 
 def take_disk(tx: Tx, storage_uuid: str, host_uuid: str, size: int) -> bool:
     """Bytes of a host's part of a storage; a negative size returns them, and that always succeeds."""
-    return _change_disk(tx, storage_uuid, host_uuid, size, [_REF.available_capacity >= size] if size > 0 else [])
+    return _change_disk(tx, storage_uuid, host_uuid, size, _TAKE_PART if size > 0 else _CHANGE_PART)
 
 
 def record_disk(tx: Tx, storage_uuid: str, host_uuid: str, size: int) -> None:
     """The same for bytes that are taken already, whether there is room or not."""
-    _change_disk(tx, storage_uuid, host_uuid, size, [])
+    _change_disk(tx, storage_uuid, host_uuid, size, _CHANGE_PART)
 
 
-def _change_disk(tx: Tx, storage_uuid: str, host_uuid: str, size: int, enough: list[ColumnElement[bool]]) -> bool:
-    where = [_REF.primary_storage_uuid == storage_uuid, _REF.host_uuid == host_uuid, *enough]
-    part = update(tables.table("LocalStorageHostRefVO")).where(*where)
-    change = part.values(available_capacity=_REF.available_capacity - size)
-    if tx.execute(change).rowcount != 1:
+def _change_disk(tx: Tx, storage_uuid: str, host_uuid: str, size: int, part: Update) -> bool:
+    bound = {"storage": storage_uuid, "host": host_uuid, "size": size}
+    if tx.execute(part, bound).rowcount != 1:
         return False
-    counted = exists().where(_HOST.uuid == host_uuid, _HOST.status == "Connected")  # the sum is over connected hosts
-    whole = update(tables.table("PrimaryStorageVO")).where(_STORAGE.uuid == storage_uuid, counted)
-    tx.execute(whole.values(available_capacity=_STORAGE.available_capacity - size))
+    tx.execute(_CHANGE_WHOLE, bound)
     return True
 
 
@@ -147,6 +159,15 @@ class Scope:
 
 def hosts_with_storage(tx: Tx, scope: Scope) -> list[rows.Row]:
     """Each host of the scope, once for each of its storages (storage columns None when it has none)."""
+    narrowest = {"uuid": scope.host_uuid, "cluster_uuid": scope.cluster_uuid, "zone_uuid": scope.zone_uuid}
+    column, uuid = next(((name, uuid) for name, uuid in narrowest.items() if uuid), ("", None))
+    found = tx.execute(_hosts(column), {"narrowest": uuid} if column else {})
+    names = tuple(found.keys())
+    return [dict(zip(names, row, strict=True)) for row in found]
+
+
+@cache
+def _hosts(column: str) -> Select[Any]:
     host, cluster = tables.table("HostVO"), tables.table("ClusterVO")
     ref, storage = tables.table("LocalStorageHostRefVO"), tables.table("PrimaryStorageVO")
     attached = tables.table("PrimaryStorageClusterRefVO")
@@ -175,10 +196,4 @@ def hosts_with_storage(tx: Tx, scope: Scope) -> list[rows.Row]:
         .outerjoin(attached, usable)
         .outerjoin(storage, storage.c.uuid == attached.c.primary_storage_uuid)
     )
-    if scope.host_uuid:
-        query = query.where(host.c.uuid == scope.host_uuid)
-    elif scope.cluster_uuid:
-        query = query.where(host.c.cluster_uuid == scope.cluster_uuid)
-    elif scope.zone_uuid:
-        query = query.where(host.c.zone_uuid == scope.zone_uuid)
-    return [dict(row) for row in tx.execute(query).mappings()]
+    return query.where(host.c[column] == bindparam("narrowest")) if column else query

@@ -7,12 +7,13 @@ function may run twice (a neighbour raised, a connection broke): it touches noth
 """
 
 import asyncio
+import contextlib
 import queue
 import random
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -21,7 +22,8 @@ from sqlalchemy.pool import QueuePool
 
 T = TypeVar("T")
 Tx = Connection
-Job = tuple[Callable[[Tx], Any], Future[Any]]
+Job = tuple[Callable[[Tx], Any], asyncio.Future[Any]]
+Outcome = tuple[Any, BaseException | None]  # what a function returned, or what it raised
 _MAX_BATCH = 256
 _PATIENCE = 15.0  # seconds for which a broken connection or a lock is tried again
 _IDLE = 3000  # milliseconds after which PostgreSQL ends the transaction of a frozen node
@@ -82,9 +84,9 @@ class Database:
         """What `fn` returned, after its commit; what it raised, when nothing of it was stored; or `Unavailable`."""
         if self._closed:
             raise Closed("the database is closed")
-        future: Future[T] = Future()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.put((fn, future))
-        return await asyncio.wrap_future(future)
+        return await future
 
     async def read(self, fn: Callable[[Tx], T]) -> T:
         """`fn` sees one moment of the database, however many statements it runs."""
@@ -114,15 +116,15 @@ class Database:
 
     def _write_loop(self) -> None:
         while batch := self._next_batch():
+            outcomes: Sequence[Outcome]
             try:
-                for (_, future), (value, failure) in zip(batch, self._commit([fn for fn, _ in batch]), strict=True):
-                    future.set_exception(failure) if failure else future.set_result(value)
+                outcomes = self._commit([fn for fn, _ in batch])
             except BaseException as error:
-                for _, future in batch:
-                    future.set_exception(error)
+                outcomes = [(None, error)] * len(batch)
+            _tell(batch, outcomes)
         while not self._queue.empty():
-            if (job := self._queue.get()) and job[1].set_running_or_notify_cancel():
-                job[1].set_exception(Closed("the database is closed"))
+            if job := self._queue.get():
+                _tell([job], [(None, Closed("the database is closed"))])
 
     def _next_batch(self) -> list[Job]:
         """Whatever waits, at least one; empty when the database is closed."""
@@ -133,7 +135,7 @@ class Database:
                 if batch:
                     self._queue.put(None)
                 return batch
-            if job[1].set_running_or_notify_cancel():
+            if not job[1].cancelled():
                 batch.append(job)
         return batch
 
@@ -158,6 +160,22 @@ class Database:
             if len(batch) == 1:
                 return [(None, raised.error)]
             return _persist(lambda: attempt(savepoints=True))
+
+
+def _tell(batch: list[Job], outcomes: Sequence[Outcome]) -> None:
+    """Wake those who wait for a batch: each event loop once, however many they are."""
+    told: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Outcome]]] = {}
+    for (_, future), outcome in zip(batch, outcomes, strict=True):
+        told.setdefault(future.get_loop(), []).append((future, outcome))
+    for loop, some in told.items():
+        with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits
+            loop.call_soon_threadsafe(_settle, some)
+
+
+def _settle(some: list[tuple[asyncio.Future[Any], Outcome]]) -> None:
+    for future, (value, failure) in some:
+        if not future.done():
+            future.set_exception(failure) if failure else future.set_result(value)
 
 
 class _Raised(Exception):

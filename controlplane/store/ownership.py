@@ -6,9 +6,10 @@ by the owner alone. A viewer is an account's uuid; None, the
 administrator, sees everything. What has no owner and no rule here is the administrator's alone.
 """
 
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, and_, false, or_, select, true
+from sqlalchemy import BindParameter, ColumnElement, FromClause, Select, bindparam, false, or_, select, true
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from controlplane.contract.account import ADMIN_UUID
@@ -17,6 +18,7 @@ from controlplane.store import rows, tables
 from controlplane.store.database import Tx
 
 Viewer = str | None
+_Who = str | BindParameter[str]  # itself, or to be told when the statement runs
 REF, SHARE = tables.table("AccountResourceRefVO"), tables.table("SharedResourceVO")
 # part → the column that names the whole, and the whole
 _PARTS = {
@@ -53,7 +55,7 @@ def owned(viewer: Viewer, resource_type: str, source: FromClause) -> ColumnEleme
     return _rule(viewer, resource_type, source, shared=False)
 
 
-def _rule(viewer: Viewer, resource_type: str, source: FromClause, shared: bool) -> ColumnElement[bool]:
+def _rule(viewer: _Who | None, resource_type: str, source: FromClause, shared: bool) -> ColumnElement[bool]:
     if viewer is None:
         return true()
     if resource_type in _EVERYBODYS:
@@ -74,14 +76,14 @@ def _rule(viewer: Viewer, resource_type: str, source: FromClause, shared: bool) 
 _NUMBERED = [part for part in _PARTS if part in tables.metadata.tables and "uuid" in tables.table(part).c]
 
 
-def _parts(viewer: str, part: str) -> Select[tuple[str]]:
+def _parts(viewer: _Who, part: str) -> Select[tuple[str]]:
     """The viewer's own."""
     table = tables.table(part).alias()
     column, whole = _PARTS[part]
     return select(table.c.uuid).where(table.c[column].in_(_uuids(viewer, whole, False)))
 
 
-def _uuids(viewer: str, resource_type: str | None, shared: bool) -> Select[tuple[str]]:
+def _uuids(viewer: _Who, resource_type: str | None, shared: bool) -> Select[tuple[str]]:
     """Uuids of the viewer's resources of that type (None: of any), and with `shared` of those lent to them."""
     ref, share = REF.alias(), SHARE.alias()
     mine = select(ref.c.resource_uuid).where(ref.c.account_uuid == viewer)
@@ -94,7 +96,7 @@ def _uuids(viewer: str, resource_type: str | None, shared: bool) -> Select[tuple
     return select(mine.union_all(lent).subquery().c.resource_uuid) if shared else mine
 
 
-def _received(share: "ReadOnlyColumnCollection[str, Any]", viewer: str) -> ColumnElement[bool]:
+def _received(share: "ReadOnlyColumnCollection[str, Any]", viewer: _Who) -> ColumnElement[bool]:
     return or_(share.receiver_account_uuid == viewer, share.to_public)
 
 
@@ -112,14 +114,21 @@ def owns(tx: Tx, viewer: Viewer, resource_type: str, uuid: str) -> bool:
 
 
 def _holds(tx: Tx, viewer: Viewer, resource_type: str, uuid: str, shared: bool) -> bool:
+    bound = {"sought": uuid} if viewer is None else {"sought": uuid, "viewer": viewer}
+    return tx.execute(_sought(resource_type, viewer is None, shared), bound).first() is not None
+
+
+@cache
+def _sought(resource_type: str, everything: bool, shared: bool) -> Select[Any]:
     table = tables.table(resource_type)
     (key,) = table.primary_key
-    found = select(key).where(and_(key == uuid, _rule(viewer, resource_type, table, shared)))
-    return tx.execute(found).first() is not None
+    rule = _rule(None if everything else bindparam("viewer"), resource_type, table, shared)
+    return select(key).where(key == bindparam("sought"), rule)
 
 
 def owner(tx: Tx, uuid: str) -> str | None:
-    return tx.execute(select(REF.c.account_uuid).where(REF.c.resource_uuid == uuid)).scalar_one_or_none()
+    row = rows.find_one(tx, "AccountResourceRefVO", resource_uuid=uuid)
+    return row["account_uuid"] if row else None
 
 
 def give(tx: Tx, account: str, resource_type: str, uuid: str) -> None:
@@ -143,7 +152,8 @@ def forget(tx: Tx, uuid: str) -> None:
 
 def kind(tx: Tx, uuid: str) -> str | None:
     """The type of a resource that has an owner."""
-    return tx.execute(select(REF.c.resource_type).where(REF.c.resource_uuid == uuid)).scalar_one_or_none()
+    row = rows.find_one(tx, "AccountResourceRefVO", resource_uuid=uuid)
+    return row["resource_type"] if row else None
 
 
 def viewer(tx: Tx, account: str | None) -> Viewer:

@@ -7,10 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
-
 from controlplane.contract.relations import BS_ZONE, L2_CLUSTER, PS_CLUSTER
-from controlplane.store import tables
+from controlplane.store import rows
 from controlplane.store.database import Tx
 from controlplane.store.rows import Row
 
@@ -55,10 +53,9 @@ def fill(tx: Tx, resource_type: str, found: list[Row], wanted: Iterable[str] | N
         if wanted is not None and name not in wanted:
             continue
         lists: dict[str, list[Any]] = {row["uuid"]: row.setdefault(name, []) for row in found}
-        table = tables.table(shown.table)
         uuids = list(lists)
         for start in range(0, len(uuids), 500):
-            some = table.c[shown.theirs].in_(uuids[start : start + 500])
-            for row in tx.execute(select(table).where(some).order_by(table.c[shown.order])).mappings():
-                lists[row[shown.theirs]].append(row[shown.value] if shown.value else dict(row))
+            some = {shown.theirs: uuids[start : start + 500]}
+            for row in rows.find(tx, shown.table, order_by=(shown.order,), **some):
+                lists[row[shown.theirs]].append(row[shown.value] if shown.value else row)
     return found

@@ -4,11 +4,11 @@ A condition `column=value` means equality; a list, tuple or set means IN; None m
 the value of the primary key, whatever the column is called. An unknown table or column raises `KeyError` naming it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, func, select
+from sqlalchemy import Column, ColumnElement, Delete, Insert, Select, bindparam, func, select
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
@@ -17,72 +17,70 @@ from controlplane.store import tables
 from controlplane.store.database import Tx
 
 Row = dict[str, Any]
+Shape = tuple[tuple[str, str], ...]  # of conditions: column, and how it is compared
 
 
 def get(tx: Tx, resource_type: str, uuid: Any) -> Row | None:
-    table = tables.table(resource_type)
-    row = tx.execute(select(table).where(_key(resource_type) == uuid)).mappings().first()
-    return dict(row) if row else None
+    return find_one(tx, resource_type, **{_key(resource_type).name: uuid})
 
 
-def find(tx: Tx, resource_type: str, /, *, order_by: Sequence[str] = (), **equals: Any) -> list[Row]:
-    """All rows that meet every condition; in the order of the columns named by `order_by`."""
-    statement = select(tables.table(resource_type)).where(*_conditions(resource_type, equals))
-    if order_by:
-        statement = statement.order_by(*(_column(resource_type, name) for name in order_by))
-    return [dict(row) for row in tx.execute(statement).mappings()]
+def find(
+    tx: Tx, resource_type: str, /, *, order_by: Sequence[str] = (), only: Sequence[str] = (), **equals: Any
+) -> list[Row]:
+    """All rows that meet every condition; in the order of the columns named by `order_by`; whole, or `only` these columns."""
+    shape, bound = _split(equals)
+    names = tuple(only) or _names(resource_type)
+    found = tx.execute(_select(resource_type, shape, tuple(order_by), names), bound)
+    return [dict(zip(names, row, strict=True)) for row in found]
 
 
 def find_one(tx: Tx, resource_type: str, /, **equals: Any) -> Row | None:
     """One row that meets the conditions, or None; which one is open when several do."""
-    statement = select(tables.table(resource_type)).where(*_conditions(resource_type, equals)).limit(1)
-    row = tx.execute(statement).mappings().first()
-    return dict(row) if row else None
+    shape, bound = _split(equals)
+    return _first(tx, resource_type, _select_one(resource_type, shape), bound)
 
 
 def exists(tx: Tx, resource_type: str, /, **equals: Any) -> bool:
-    key = _key(resource_type)
-    return tx.execute(select(key).where(*_conditions(resource_type, equals)).limit(1)).first() is not None
+    shape, bound = _split(equals)
+    return tx.execute(_select_key(resource_type, shape), bound).first() is not None
 
 
 def count(tx: Tx, resource_type: str, /, **equals: Any) -> int:
-    table = tables.table(resource_type)
-    statement = select(func.count()).select_from(table).where(*_conditions(resource_type, equals))
-    return int(tx.execute(statement).scalar_one())
+    shape, bound = _split(equals)
+    return int(tx.execute(_count(resource_type, shape), bound).scalar_one())
 
 
 def insert(tx: Tx, resource_type: str, /, **values: Any) -> Row:
     """Store a row and return the whole of it, defaults and dates included.
 
     `create_date` and `last_op_date` are the same instant unless given. Raises `IntegrityError` for a duplicate."""
-    row: Row = dict.fromkeys(tables.table(resource_type).c.keys())
+    row: Row = dict.fromkeys(_names(resource_type))
     moment = tables.now()
     for name, default in _defaults(resource_type).items():
         row[name] = moment if name in ("create_date", "last_op_date") else default
-    for name in values:
+    for name in values.keys() - row.keys():
         _column(resource_type, name)
     row.update(values)
-    key = _key(resource_type)
-    if key.name == "id" and row["id"] is None:
+    if _key(resource_type).name == "id" and row["id"] is None:
         del row["id"]
-        result = tx.execute(sql_insert(key.table), row)
+        result = tx.execute(_insert(resource_type), row)
         return {"id": result.inserted_primary_key[0], **row}  # type: ignore[index]
-    tx.execute(sql_insert(key.table), row)
+    tx.execute(_insert(resource_type), row)
     return row
 
 
 def update(tx: Tx, resource_type: str, uuid: Any, /, **values: Any) -> Row | None:
     """Change one row by its key; `last_op_date` follows unless given. Returns the row as it is now, None if absent."""
-    table = tables.table(resource_type)
-    statement = sql_update(table).where(_key(resource_type) == uuid).values(_changed(resource_type, values))
-    row = tx.execute(statement.returning(*table.c)).mappings().first()
-    return dict(row) if row else None
+    shape, bound = _split({_key(resource_type).name: uuid})
+    values = _changed(resource_type, values)
+    return _first(tx, resource_type, _update(resource_type, shape, tuple(values), True), bound | _new(values))
 
 
 def update_where(tx: Tx, resource_type: str, where: dict[str, Any], /, **values: Any) -> int:
     """Change all rows that meet the conditions; returns how many."""
-    statement = sql_update(tables.table(resource_type)).where(*_conditions(resource_type, where))
-    return int(tx.execute(statement.values(_changed(resource_type, values))).rowcount)
+    shape, bound = _split(where)
+    values = _changed(resource_type, values)
+    return int(tx.execute(_update(resource_type, shape, tuple(values), False), bound | _new(values)).rowcount)
 
 
 def delete(tx: Tx, resource_type: str, uuid: Any) -> int:
@@ -94,15 +92,100 @@ def delete_where(tx: Tx, resource_type: str, /, **equals: Any) -> int:
     """Remove all rows that meet the conditions; returns how many. Without a condition it refuses (ValueError)."""
     if not equals:
         raise ValueError(f"delete_where on {resource_type} needs a condition")
-    statement = sql_delete(tables.table(resource_type)).where(*_conditions(resource_type, equals))
-    return int(tx.execute(statement).rowcount)
+    shape, bound = _split(equals)
+    return int(tx.execute(_delete(resource_type, shape), bound).rowcount)
 
 
 def lock(tx: Tx, resource_type: str, uuid: Any) -> Row | None:
     """The row, kept from other writers until the transaction ends (SQLite has one writer at a time anyway)."""
+    shape, bound = _split({_key(resource_type).name: uuid})
+    return _first(tx, resource_type, _select_locked(resource_type, shape), bound)
+
+
+def _first(tx: Tx, resource_type: str, statement: Any, bound: Row) -> Row | None:
+    row = tx.execute(statement, bound).first()
+    return None if row is None else dict(zip(_names(resource_type), row, strict=True))
+
+
+# -- statements ----------------------------------------------------------------------------------------------------------
+# Each shape is built once: making a statement, and finding its compiled form, costs several times what running it does.
+
+
+def _split(equals: dict[str, Any]) -> tuple[Shape, Row]:
+    """Conditions as their shape and the values to bind."""
+    shape, bound = [], {}
+    for name, value in equals.items():
+        if value is None:
+            shape.append((name, "null"))
+        elif isinstance(value, list | tuple | set | frozenset):
+            shape.append((name, "in"))
+            bound[f"is_{name}"] = list(value)
+        else:
+            shape.append((name, "="))
+            bound[f"is_{name}"] = value
+    return tuple(shape), bound
+
+
+def _new(values: Row) -> Row:
+    return {f"new_{name}": value for name, value in values.items()}
+
+
+def _where(resource_type: str, shape: Shape) -> Iterator[ColumnElement[bool]]:
+    for name, kind in shape:
+        column = _column(resource_type, name)
+        if kind == "null":
+            yield column.is_(None)
+        elif kind == "in":
+            yield column.in_(bindparam(f"is_{name}", expanding=True))
+        else:
+            yield column == bindparam(f"is_{name}")
+
+
+@cache
+def _select(
+    resource_type: str, shape: Shape, order_by: tuple[str, ...] = (), names: tuple[str, ...] = ()
+) -> Select[Any]:
+    columns = [_column(resource_type, name) for name in names or _names(resource_type)]
+    statement = select(*columns).where(*_where(resource_type, shape))
+    return statement.order_by(*(_column(resource_type, name) for name in order_by))
+
+
+@cache
+def _select_one(resource_type: str, shape: Shape) -> Select[Any]:
+    return _select(resource_type, shape).limit(1)
+
+
+@cache
+def _select_locked(resource_type: str, shape: Shape) -> Select[Any]:
+    return _select(resource_type, shape).with_for_update()
+
+
+@cache
+def _select_key(resource_type: str, shape: Shape) -> Select[Any]:
+    return select(_key(resource_type)).where(*_where(resource_type, shape)).limit(1)
+
+
+@cache
+def _count(resource_type: str, shape: Shape) -> Select[Any]:
+    return select(func.count()).select_from(tables.table(resource_type)).where(*_where(resource_type, shape))
+
+
+@cache
+def _insert(resource_type: str) -> Insert:
+    return sql_insert(tables.table(resource_type))
+
+
+@cache
+def _update(resource_type: str, shape: Shape, names: tuple[str, ...], returning: bool) -> Any:
     table = tables.table(resource_type)
-    row = tx.execute(select(table).where(_key(resource_type) == uuid).with_for_update()).mappings().first()
-    return dict(row) if row else None
+    new: dict[Any, Any] = {_column(resource_type, name): bindparam(f"new_{name}") for name in names}
+    statement = sql_update(table).where(*_where(resource_type, shape)).values(new)
+    return statement.returning(*table.c) if returning else statement
+
+
+@cache
+def _delete(resource_type: str, shape: Shape) -> Delete:
+    return sql_delete(tables.table(resource_type)).where(*_where(resource_type, shape))
 
 
 def _column(resource_type: str, name: str) -> Column[Any]:
@@ -113,20 +196,12 @@ def _column(resource_type: str, name: str) -> Column[Any]:
 
 
 def _changed(resource_type: str, values: Row) -> Row:
-    for name in values:
-        _column(resource_type, name)
-    return {"last_op_date": tables.now(), **values} if "last_op_date" in tables.table(resource_type).c else values
+    return {"last_op_date": tables.now(), **values} if "last_op_date" in _names(resource_type) else values
 
 
-def _conditions(resource_type: str, equals: dict[str, Any]) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    for name, value in equals.items():
-        column = _column(resource_type, name)
-        if isinstance(value, list | tuple | set | frozenset):
-            conditions.append(column.in_(list(value)))
-        else:
-            conditions.append(column.is_(None) if value is None else column == value)
-    return conditions
+@cache
+def _names(resource_type: str) -> tuple[str, ...]:
+    return tuple(tables.table(resource_type).c.keys())
 
 
 @cache

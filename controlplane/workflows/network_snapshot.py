@@ -11,6 +11,9 @@ from controlplane.workflows.network_service import DHCP, USERDATA
 from hostagent.contract import BridgeSpec, InstanceMetadata, NetworkSpec, PortSpec, SnapshotSpec
 
 Tags = dict[str, list[str]]  # VM uuid → its system tags
+# There are many of them, and whole rows are several times the work.
+_OF_VM = ("uuid", "default_l3_network_uuid", "zone_uuid", "instance_offering_uuid")
+_OF_NIC = ("uuid", "vm_instance_uuid", "l3_network_uuid", "mac", "ip", "tap")
 
 
 def snapshot(tx: Tx, host_uuid: str, generation: int) -> SnapshotSpec:
@@ -29,10 +32,10 @@ def snapshot(tx: Tx, host_uuid: str, generation: int) -> SnapshotSpec:
         )
         for l2 in sorted(l2s.values(), key=lambda l2: str(l2["uuid"]))
     ]
-    vms = {vm["uuid"]: vm for vm in rows.find(tx, "VmInstanceVO", host_uuid=host_uuid)}
+    vms = {vm["uuid"]: vm for vm in rows.find(tx, "VmInstanceVO", only=_OF_VM, host_uuid=host_uuid)}
     if not vms:
         return SnapshotSpec(generation=generation, bridges=bridges)
-    nics = [nic for nic in rows.find(tx, "VmNicVO", vm_instance_uuid=list(vms)) if nic["ip"]]
+    nics = [nic for nic in rows.find(tx, "VmNicVO", only=_OF_NIC, vm_instance_uuid=list(vms)) if nic["ip"]]
     l3s = _by_uuid(tx, "L3NetworkVO", {nic["l3_network_uuid"] for nic in nics})
     bridge_of = {bridge.l2_uuid: bridge.name for bridge in bridges}
     tags = _tags(tx, list(vms))

@@ -21,10 +21,11 @@ _ON = {VmState.running, VmState.paused}
 _OFF = {VmState.stopped, VmState.crashed}
 log = logging.getLogger("steppe.hosts")
 Known = dict[str, rows.Row]
+Said = dict[str, VmState]  # by the host, of its VMs
 
 
-async def inventory(world: World, host_uuid: str) -> set[str]:
-    """Compare everything; returns the VMs to look at again soon."""
+async def inventory(world: World, host_uuid: str) -> Said:
+    """Compare everything; returns what was said of VMs to look at again soon."""
     known = await world.db.read(lambda tx: _concerned(tx, host_uuid))
     told = {status.uuid: status.state for status in await world.hosts.get(host_uuid).list_vms()}
     absent = {uuid: VmState.stopped for uuid, vm in known.items() if vm["host_uuid"] == host_uuid and uuid not in told}
@@ -33,21 +34,21 @@ async def inventory(world: World, host_uuid: str) -> set[str]:
     return await _take_over(world, host_uuid, known, told | absent)
 
 
-async def observe(world: World, host_uuid: str, events: Iterable[Event], again: set[str]) -> set[str]:
-    """Follow up on events and on the VMs that were busy before; returns those that still are.
+async def observe(world: World, host_uuid: str, events: Iterable[Event], before: Said) -> Said:
+    """Follow up on events and on what was said of VMs that were busy; returns it for those that still are.
 
-    The host is asked only when an event says something else than the database: a start by an operation costs nothing."""
+    The host is asked only when it said something else than the database: a start by an operation costs nothing."""
     events = list(events)
-    said = {event.vm_uuid: event.state for event in events}
+    said = before | {event.vm_uuid: event.state for event in events}
     if rebooted := [event.vm_uuid for event in events if event.reason == "reboot"]:
         await world.db.write(lambda tx: rows.update_where(tx, "VmInstanceVO", {"uuid": rebooted}, has_rebooted=True))
-    known = await world.db.read(lambda tx: _concerned(tx, host_uuid, set(said) | again))
-    told: dict[str, VmState] = {}
+    known = await world.db.read(lambda tx: _concerned(tx, host_uuid, set(said)))
+    told: Said = {}
     for uuid, vm in known.items():
-        if vm["state"] in _SETTLED and (uuid in again or _differs(vm, said[uuid])):
+        if vm["state"] in _SETTLED and (_differs(vm, said[uuid]) or said[uuid] is VmState.unknown):
             status = await world.hosts.get(host_uuid).get_vm(uuid)
             told[uuid] = status.state if status else VmState.stopped
-    busy = {uuid for uuid, vm in known.items() if vm["state"] not in _SETTLED}
+    busy = {uuid: said[uuid] for uuid, vm in known.items() if vm["state"] not in _SETTLED}
     return busy | await _take_over(world, host_uuid, known, told)
 
 
@@ -71,9 +72,9 @@ def _differs(vm: rows.Row, state: VmState) -> bool:
     return (state in _ON and vm["state"] != RUNNING) or (state in _OFF and vm["state"] != STOPPED)
 
 
-async def _take_over(world: World, host_uuid: str, known: Known, told: dict[str, VmState]) -> set[str]:
+async def _take_over(world: World, host_uuid: str, known: Known, told: Said) -> Said:
     different = {uuid: state for uuid, state in told.items() if uuid in known and _differs(known[uuid], state)}
-    busy = {uuid for uuid in different if known[uuid]["state"] not in _SETTLED}
+    busy = {uuid: state for uuid, state in different.items() if known[uuid]["state"] not in _SETTLED}
     changes = {uuid: state for uuid, state in different.items() if uuid not in busy}
     if changes:
         await world.db.write(lambda tx: _change(tx, host_uuid, known, changes))
@@ -81,7 +82,7 @@ async def _take_over(world: World, host_uuid: str, known: Known, told: dict[str,
     return busy
 
 
-def _change(tx: Tx, host_uuid: str, known: Known, changes: dict[str, VmState]) -> None:
+def _change(tx: Tx, host_uuid: str, known: Known, changes: Said) -> None:
     for uuid, told in changes.items():
         vm = rows.lock(tx, "VmInstanceVO", uuid)
         if vm is None or any(vm[name] != known[uuid][name] for name in ("state", "host_uuid", "generation")):

@@ -13,6 +13,7 @@ from uuid import uuid4
 import httpx
 
 from controlplane.agents.client import Address, HostClients
+from controlplane.agents.connection import Call, Unreachable
 from controlplane.contract.error import ApiError, ErrorCode
 from controlplane.contract.parse import parse
 from controlplane.contract.registry import apis
@@ -137,7 +138,7 @@ async def joined(
             apps[management_ip(number)] = create_app(host_agent)
             await host_agent.open()
             stack.push_async_callback(host_agent.close)
-        clients = HostClients(lambda: httpx.AsyncClient(transport=wrap(Router(apps))), lambda uuid: _address(db, uuid))
+        clients = HostClients(lambda: InProcess(wrap(Router(apps))), lambda uuid: _address(db, uuid))
         stack.push_async_callback(clients.close)
         network = NetworkSync(db, clients)
         stack.push_async_callback(network.close)
@@ -153,6 +154,25 @@ async def running(world: World) -> AsyncIterator[Engine[World]]:
         yield engine
     finally:
         await engine.stop()
+
+
+class InProcess:
+    """A `Connection` without a network."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        self._http = httpx.AsyncClient(transport=transport)
+
+    async def send(self, call: Call) -> tuple[int, bytes]:
+        try:
+            answer = await self._http.request(
+                call.method, call.url, params=call.query, headers=call.headers, content=call.body, timeout=call.timeout
+            )
+        except httpx.TransportError as error:
+            raise Unreachable(str(error)) from error
+        return answer.status_code, answer.content
+
+    async def close(self) -> None:
+        await self._http.aclose()
 
 
 class Router(httpx.AsyncBaseTransport):
