@@ -21,7 +21,7 @@ from hostagent.drivers import peer_wire, sparse
 from hostagent.drivers.peer_wire import Frame
 from hostagent.ports.peers import Gauge, Source
 
-WORKERS = 4  # connections; some help even where there are fewer cores
+WORKERS = 2  # connections: one reads while the other writes; more were no faster
 TRIES, PAUSE = 5, 0.5  # a broken connection is taken up again after PAUSE × the number of tries, seconds
 ROUNDS = 3  # times that a window may turn out to be stored wrongly
 CONNECT = 5.0  # seconds
@@ -98,6 +98,7 @@ class Pull:
     _todo: deque[int] = field(default_factory=deque)
     _workers: list[_Worker] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _writing: threading.Lock = field(default_factory=threading.Lock)  # the kernel's lock of a file spins
     _stopped: threading.Event = field(default_factory=threading.Event)
     _not_before: float = 0.0  # when the next window may be asked for, by the bandwidth limit
     _failure: Exception | None = None
@@ -204,7 +205,9 @@ class Pull:
         answer = worker.ask(read=self.name, window=number)
         count = 0
         for offset, length in answer["segments"]:
-            _write(descriptor, worker.receive(length), offset)
+            content = worker.receive(length)
+            with self._writing:
+                _write(descriptor, content, offset)
             count += length
         self._stored(number, answer["digest"], count)
         self._throttle(count)
