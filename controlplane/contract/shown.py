@@ -17,8 +17,8 @@ Writer = Callable[[Sequence[Any]], dict[str, Any]]
 @cache
 def writer(model: type[Inventory], names: tuple[str, ...]) -> Writer:
     """From a row with the values of these fields, in this order, to the wire; what is null is left out."""
-    wires = tuple(wire_name(name) for name in names)
-    dates = tuple(wire_name(name) for name in names if is_date(model, name))
+    wires = tuple(shown_as(model, name) for name in names)
+    dates = tuple(shown_as(model, name) for name in names if is_date(model, name))
 
     def write(row: Sequence[Any]) -> dict[str, Any]:
         shown = {wire: value for wire, value in zip(wires, row, strict=True) if value is not None}
@@ -28,6 +28,11 @@ def writer(model: type[Inventory], names: tuple[str, ...]) -> Writer:
         return shown
 
     return write
+
+
+def shown_as(model: type[Inventory], name: str) -> str:
+    """A field's name on the wire: its own alias, else in camelCase."""
+    return model.model_fields[name].alias or wire_name(name)
 
 
 def is_date(model: type[Inventory], name: str) -> bool:
