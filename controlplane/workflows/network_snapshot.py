@@ -12,7 +12,7 @@ from hostagent.contract import BridgeSpec, InstanceMetadata, NetworkSpec, PortSp
 
 Tags = dict[str, list[str]]  # VM uuid → its system tags
 # There are many of them, and whole rows are several times the work.
-_OF_VM = ("uuid", "default_l3_network_uuid", "zone_uuid", "instance_offering_uuid")
+_OF_VM = ("uuid", "default_l3_network_uuid", "zone_uuid", "instance_offering_uuid", "cloud_init_runs", "revoked_keys")
 _OF_NIC = ("uuid", "vm_instance_uuid", "l3_network_uuid", "mac", "ip", "tap")
 
 
