@@ -22,7 +22,7 @@ _STATES = {"enable": "Enabled", "disable": "Disabled"}
 
 
 def _queue(message: Any) -> str:
-    return f"l3:{getattr(message, 'uuid', None) or message.l3_network_uuid}"
+    return f"l3:{message.uuid if hasattr(message, 'uuid') else message.l3_network_uuid}"
 
 
 @workflow(CreateL3Network)

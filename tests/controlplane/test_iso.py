@@ -7,7 +7,7 @@ import pytest
 from controlplane.contract.error import ApiError
 from controlplane.reconcilers.host import HostReconciler
 from controlplane.store import rows
-from tests.controlplane.cloud import _image
+from tests.controlplane.cloud import image_row
 
 INSTALL = ["CdRom", "HardDisk"]
 
@@ -21,7 +21,7 @@ def inserted(cloud, vm):
 
 
 async def iso(cloud, name="second"):
-    return await cloud.world.db.write(lambda tx: _image(tx, name, "iso", "ISO"))
+    return await cloud.world.db.write(lambda tx: image_row(tx, name, "iso", "ISO"))
 
 
 async def attach(cloud, vm, image):

@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from controlplane.agents.authority import Authority
-from controlplane.agents.client import Address, HostClients, over_tls
+from controlplane.agents.client import Address, HostClients
+from controlplane.agents.connection import over_tls
 from controlplane.contract.error import ApiError, Temporary
 from hostagent import sim
 from hostagent.api.app import create_app

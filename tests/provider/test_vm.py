@@ -137,22 +137,6 @@ def test_changes_that_need_a_new_vm(steppe, cloud, land, base):
     assert vm["uuid"] != uuid and vm["hostUuid"] == land["steppe_host.a"]
 
 
-def test_to_another_host_it_moves_when_it_may_be_restarted(steppe, cloud, land, base):
-    steppe.write(hcl(base | {"host_uuid": land["steppe_host.a"]}))
-    steppe.must_apply()
-    uuid = cloud.only("vm-instances")["uuid"]
-    there = base | {"host_uuid": land["steppe_host.b"]}
-    steppe.write(hcl(there))
-    refused = steppe.run("plan", "-no-color", "-input=false")
-    assert not refused.succeeded and "allow_restart = true" in refused.output, refused.output
-    steppe.write(hcl(there | {"allow_restart": True}))
-    assert steppe.plan() == {"steppe_vm.a": ["update"]}
-    steppe.must_apply()
-    assert steppe.plan() == {}
-    (vm,) = vms(cloud)
-    assert (vm["uuid"], vm["hostUuid"], vm["state"]) == (uuid, land["steppe_host.b"], "Running")
-
-
 def test_a_wish_that_is_met_already_changes_nothing_but_the_state(steppe, cloud, land, base):
     steppe.write(hcl(base | {"power_state": "stopped"}))
     steppe.must_apply()
