@@ -136,7 +136,7 @@ def measure(db: Database, count: int, runs: int) -> None:
         ]
         shown = ["uuid", "name", "state", "hostUuid"]
         message = QueryVmInstance(conditions=conditions, fields=shown, limit=100)
-        return list(db.read_now(lambda tx: query.run(tx, message))["inventories"])
+        return list(db.read_now(lambda tx: query.run(tx, message, None))["inventories"])
 
     def theirs(number: int) -> list[Any]:
         begin = role(number)
@@ -153,7 +153,7 @@ def measure(db: Database, count: int, runs: int) -> None:
         return ", ".join(query.shown_columns(table))
 
     def our_page(_number: int) -> str:
-        return json.dumps(db.read_now(lambda tx: query.run(tx, page)))
+        return json.dumps(db.read_now(lambda tx: query.run(tx, page, None)))
 
     def their_page(_number: int) -> str:
         names, rows = driver(

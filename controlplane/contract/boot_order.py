@@ -29,6 +29,7 @@ class GetVmBootOrder(Api):
     kind: ClassVar[Literal["query", "read", "change"]] = "read"
     route = Route("GET", "/vm-instances/{uuid}/boot-orders")
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
     result: ClassVar[type[Wire] | None] = BootOrderReply
     result_key = None
     references = {"uuid": "VmInstanceVO"}
@@ -43,6 +44,7 @@ class SetVmBootOrder(Api):
 
     route = Route("PUT", "/vm-instances/{uuid}/actions", "setVmBootOrder")
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
     result = VmInstanceInventory
     references = {"uuid": "VmInstanceVO"}
     uuid: Uuid

@@ -40,6 +40,9 @@ class RequestConsoleAccess(Api):
     kind = _READ
     route = Route("POST", "/consoles")
     package = "org.zstack.header.console"
+    answer: ClassVar[str | None] = "APIRequestConsoleAccessEvent"
+    admin_only: ClassVar[bool] = False
+    changes = {"vm_instance_uuid": "VmInstanceVO"}
     result = ConsoleInventory
     references = {"vm_instance_uuid": "VmInstanceVO"}
     vm_instance_uuid: Uuid
@@ -49,6 +52,7 @@ class RequestConsoleAccess(Api):
 class _OfVm(Api):
     kind = _READ
     package = "org.zstack.header.vm"
+    admin_only: ClassVar[bool] = False
     result_key: ClassVar[str | None] = None
     references = {"uuid": "VmInstanceVO"}
     uuid: Uuid

@@ -16,6 +16,8 @@ class AttachIsoToVmInstance(Api):
 
     route = Route("POST", "/vm-instances/{vmInstanceUuid}/iso/{isoUuid}", no_body=True)
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
+    changes = {"vm_instance_uuid": "VmInstanceVO"}
     result = VmInstanceInventory
     references = {"vm_instance_uuid": "VmInstanceVO", "iso_uuid": "ImageVO"}
     vm_instance_uuid: Uuid
@@ -29,6 +31,8 @@ class DetachIsoFromVmInstance(Api):
 
     route = Route("DELETE", "/vm-instances/{vmInstanceUuid}/iso")
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
+    changes = {"vm_instance_uuid": "VmInstanceVO"}
     result = VmInstanceInventory
     references = {"vm_instance_uuid": "VmInstanceVO"}
     vm_instance_uuid: Uuid

@@ -74,6 +74,7 @@ class CreateVolumeSnapshot(Create):
 
     route = Route("POST", "/volumes/{volumeUuid}/volume-snapshots")
     package = "org.zstack.header.volume"
+    admin_only: ClassVar[bool] = False
     result = VolumeSnapshotInventory
     creates = "VolumeSnapshotVO"
     references = {"volume_uuid": "VolumeVO"}
@@ -100,6 +101,7 @@ class CreateVolumeSnapshotGroup(Create):
 class UpdateVolumeSnapshot(Update):
     route = Route("PUT", "/volume-snapshots/{uuid}/actions", "updateVolumeSnapshot")
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
     result = VolumeSnapshotInventory
     references = {"uuid": "VolumeSnapshotVO"}
 
@@ -110,6 +112,7 @@ class RevertVolumeFromSnapshot(Api):
 
     route = Route("PUT", "/volume-snapshots/{uuid}/actions", "revertVolumeFromSnapshot")
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
     result_key = None
     references = {"uuid": "VolumeSnapshotVO"}
     uuid: Uuid
@@ -121,6 +124,8 @@ class DeleteVolumeSnapshot(Delete):
 
     route = Route("DELETE", "/volume-snapshots/{uuid}")
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
+    changes = {"uuid": "VolumeSnapshotVO"}
     uuid: Uuid
 
 

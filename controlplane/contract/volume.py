@@ -55,6 +55,7 @@ class CreateDataVolume(Create):
 
     route = Route("POST", "/volumes/data")
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
     result = VolumeInventory
     creates = "VolumeVO"
     references = {
@@ -90,6 +91,7 @@ class CreateDataVolumeFromVolumeTemplate(Create):
 class UpdateVolume(Update):
     route = Route("PUT", "/volumes/{uuid}/actions", "updateVolume")
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
     result = VolumeInventory
     references = {"uuid": "VolumeVO"}
 
@@ -100,6 +102,7 @@ class ChangeVolumeState(ChangeState):
 
     route = Route("PUT", "/volumes/{uuid}/actions", "changeVolumeState")
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
     result = VolumeInventory
     references = {"uuid": "VolumeVO"}
 
@@ -110,6 +113,8 @@ class AttachDataVolumeToVm(Api):
 
     route = Route("POST", "/volumes/{volumeUuid}/vm-instances/{vmInstanceUuid}", no_body=True)
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
+    changes = {"volume_uuid": "VolumeVO"}
     result = VolumeInventory
     references = {"vm_instance_uuid": "VmInstanceVO", "volume_uuid": "VolumeVO"}
     volume_uuid: Uuid
@@ -122,6 +127,7 @@ class DetachDataVolumeFromVm(Api):
 
     route = Route("DELETE", "/volumes/{uuid}/vm-instances")
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
     result = VolumeInventory
     references = {"uuid": "VolumeVO", "vm_uuid": "VmInstanceVO"}
     uuid: Uuid
@@ -134,6 +140,8 @@ class DeleteDataVolume(Delete):
 
     route = Route("DELETE", "/volumes/{uuid}")
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
+    changes = {"uuid": "VolumeVO"}
     uuid: Uuid
 
 
@@ -141,6 +149,7 @@ class DeleteDataVolume(Delete):
 class RecoverDataVolume(Api):
     route = Route("PUT", "/volumes/{uuid}/actions", "recoverDataVolume")
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
     result = VolumeInventory
     references = {"uuid": "VolumeVO"}
     uuid: Uuid
@@ -152,6 +161,7 @@ class ExpungeDataVolume(Api):
 
     route = Route("PUT", "/volumes/{uuid}/actions", "expungeDataVolume")
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
     result_key = None
     references = {"uuid": "VolumeVO"}
     uuid: Uuid
@@ -161,6 +171,7 @@ class _Resize(Api):
     """Volumes only grow; a running guest sees the new size at once."""
 
     package = _PACKAGE
+    admin_only: ClassVar[bool] = False
     result: ClassVar[type[Wire] | None] = VolumeInventory
     references = {"uuid": "VolumeVO"}
     uuid: Uuid

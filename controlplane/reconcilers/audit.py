@@ -30,5 +30,6 @@ class AuditPruner:
 
 
 def _prune(tx: Tx) -> int:
-    days, records = (global_config.whole(tx, "audit", f"retention.{of}") for of in ("days", "records"))
+    days = global_config.whole(tx, "audit", "retention.days")
+    records = global_config.whole(tx, "audit", "retention.records")
     return audit.prune(tx, days, records)

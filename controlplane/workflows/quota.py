@@ -29,7 +29,9 @@ def _create_vm(tx: Tx, message: Any) -> Ask:
     root = int(image.get("size") or 0)
     if image.get("media_type") == "ISO":
         root = _size(tx, "DiskOfferingVO", message.root_disk_offering_uuid, "disk_size")
+    root = message.root_disk_size or root
     data = [_size(tx, "DiskOfferingVO", uuid, "disk_size") for uuid in message.data_disk_offering_uuids or ()]
+    data += message.data_disk_sizes or []
     asked = {"vm.totalNum": 1, "volume.data.num": len(data), "volume.capacity": root + sum(data)}
     if message.strategy == "InstantStart":
         asked |= _running(rows.get(tx, "InstanceOfferingVO", message.instance_offering_uuid))
@@ -51,11 +53,29 @@ def _recover_vm(tx: Tx, message: Any) -> Ask:
     return {"vm.totalNum": 1, "volume.capacity": _size(tx, "VolumeVO", vm["root_volume_uuid"], "size")} if vm else {}
 
 
+def _create_volume(tx: Tx, message: Any) -> Ask:
+    size = message.disk_size or _size(tx, "DiskOfferingVO", message.disk_offering_uuid, "disk_size")
+    return {"volume.data.num": 1, "volume.capacity": size}
+
+
+def _resize(tx: Tx, message: Any) -> Ask:
+    return {"volume.capacity": max(0, message.size - _size(tx, "VolumeVO", message.uuid, "size"))}
+
+
+def _recover_volume(tx: Tx, message: Any) -> Ask:
+    return {"volume.data.num": 1, "volume.capacity": _size(tx, "VolumeVO", message.uuid, "size")}
+
+
 # What an API asks for. An API that makes more of anything limited gets its line here, and needs nothing else.
 ASKS: dict[str, Callable[[Tx, Any], Ask]] = {
     "CreateVmInstance": _create_vm,
     "StartVmInstance": _start_vm,
     "RecoverVmInstance": _recover_vm,
+    "CreateDataVolume": _create_volume,
+    "RecoverDataVolume": _recover_volume,
+    "ResizeRootVolume": _resize,
+    "ResizeDataVolume": _resize,
+    "CreateVolumeSnapshot": lambda _tx, _message: {"snapshot.volume.num": 1},
     "AddImage": lambda _tx, _message: {"image.num": 1, "image.size": 0},  # its size is known once it is there
     "RecoverImage": lambda tx, m: {"image.num": 1, "image.size": _size(tx, "ImageVO", m.image_uuid, "size")},
 }

@@ -48,7 +48,7 @@ async def proxied(cloud):
     agent = cloud.sims[vm["hostUuid"]].boot_agent(vm["hostUuid"])
     app = create_app(cloud.world, cloud.engine, [console.router(cloud.world)])
     async with listening(create_agent_app(agent)) as agent_port, listening(app) as port:
-        router = host._http._transport
+        router = host._connection._http._transport
         router._apps["127.0.0.1"] = router._apps[vm_host_ip(cloud, vm)]
         host._address = Address("127.0.0.1", agent_port)
         yield vm, f"127.0.0.1:{port}"

@@ -46,11 +46,16 @@ OTHERWISE = {
     "DestroyVmInstance": {"uuid": "<running>"},
     "ExpungeVmInstance": {"uuid": "<running>"},
     "ExpungeImage": {"imageUuid": "<image2>"},
+    "ChangeVolumeState": {"stateEvent": "enable"},
+    "ChangeHostState": {"stateEvent": "enable"},
+    "ChangePrimaryStorageState": {"stateEvent": "enable"},
 }
 READS = {
     "GetAccountQuotaUsage": {"uuid": "<tenant>"},
     "GetBackupStorageCapacity": {"all": True},
     "GetCpuMemoryCapacity": {"all": True},
+    "GetCandidateIsoForAttachingVm": {"vmInstanceUuid": "<stopped>"},
+    "GetDataVolumeAttachableVm": {"volumeUuid": "<unplaced>"},
     "GetFreeIp": {"l3NetworkUuid": "<l3>"},
     "GetHypervisorTypes": {},
     "GetIpAddressCapacity": {"all": True},
@@ -58,7 +63,12 @@ READS = {
     "GetL3NetworkDhcpIpAddress": {"l3NetworkUuid": "<l3>"},
     "GetLocalStorageHostDiskCapacity": {"primaryStorageUuid": "<storage>"},
     "GetPrimaryStorageCapacity": {"all": True},
+    "GetVmAttachableDataVolume": {"vmInstanceUuid": "<started>"},
+    "GetVmBootOrder": {"uuid": "<started>"},
     "GetVmConsoleAddress": {"uuid": "<started>"},
+    "GetVmConsolePassword": {"uuid": "<started>"},
+    "LocalStorageGetVolumeMigratableHosts": {"volumeUuid": "<data>"},
+    "RequestConsoleAccess": {"vmInstanceUuid": "<started>"},
 }
 MORE = {  # what has no workflow, hence no case
     "CreateAccessKey": {"accountUuid": "<tenant>", "userUuid": "<tenant>"},

@@ -98,6 +98,36 @@ async def test_what_belongs_to_another_is_not_found(tenants):
     await tenants.refused("SYS.1003", "UpdateSystemTag", tenants.bob, uuid=tag["uuid"], tag="hostname::b")
 
 
+async def test_volumes_and_snapshots_are_their_accounts_own(tenants):
+    made, alice, bob = tenants.made, tenants.alice, tenants.bob
+    vm = await tenants.vm(alice)
+    disk = await made.call("CreateDataVolume", caller=alice, name="data", diskSize=1 << 30)
+    uuid = disk["uuid"]
+    foreign = {"volumeUuid": uuid, "vmInstanceUuid": vm["uuid"]}
+    await tenants.refused("SYS.1003", "AttachDataVolumeToVm", bob, **foreign)
+    await made.call("AttachDataVolumeToVm", caller=alice, **foreign)
+    snapshot = await made.call("CreateVolumeSnapshot", caller=alice, name="s", volumeUuid=uuid)
+    for api, given in (
+        ("DetachDataVolumeFromVm", {"uuid": uuid}),
+        ("ResizeDataVolume", {"uuid": uuid, "size": 2 << 30}),
+        ("CreateVolumeSnapshot", {"name": "mine", "volumeUuid": uuid}),
+        ("RevertVolumeFromSnapshot", {"uuid": snapshot["uuid"]}),
+        ("SetVmBootOrder", {"uuid": vm["uuid"], "bootOrder": ["CdRom"]}),
+        ("RequestConsoleAccess", {"vmInstanceUuid": vm["uuid"]}),
+        ("AttachIsoToVmInstance", {"vmInstanceUuid": vm["uuid"], "isoUuid": made.iso}),
+    ):
+        await tenants.refused("SYS.1003", api, bob, **given)
+    assert await made.call("DeleteDataVolume", caller=bob, uuid=uuid) == {}
+    assert await made.call("DeleteVolumeSnapshot", caller=bob, uuid=snapshot["uuid"]) == {}
+    assert await made.call("QueryVolumeSnapshot", caller=bob) == []
+    assert [row["uuid"] for row in await made.call("QueryVolumeSnapshot", caller=alice)] == [snapshot["uuid"]]
+    assert (await made.get("VolumeVO", uuid))["vm_instance_uuid"] == vm["uuid"]
+    quota = {"identityUuid": alice.account_uuid, "name": "volume.data.num", "value": 1}
+    await made.call("UpdateQuota", **quota)
+    error = await tenants.refused("ID.1003", "CreateDataVolume", alice, name="more", diskSize=1 << 30)
+    assert "volume.data.num" in error.details
+
+
 async def test_deleting_what_belongs_to_another_is_deleting_nothing(tenants):
     vm = await tenants.vm(tenants.alice, systemTags=["hostname::a"], userTags=["t"])
     made, before = tenants.made, tenants.made.seen()
@@ -293,5 +323,10 @@ def test_every_change_that_is_open_to_accounts_says_what_it_changes():
         assert own or makes or dynamic, name
         named = {field for field in api.model_fields if field.endswith(("uuid", "uuids")) and field != "resource_uuid"}
         judged = {*api.references, *api.changes}
-        of_those = {"user_uuid", "backup_storage_uuids", "default_l3_network_uuid"}  # of what was judged already
+        of_those = {
+            "user_uuid",
+            "backup_storage_uuids",
+            "default_l3_network_uuid",
+            "iso_uuid",
+        }  # of what was judged already
         assert dynamic or named - judged <= of_those, (name, named - judged)

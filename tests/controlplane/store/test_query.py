@@ -68,7 +68,8 @@ def populate(tx):
                     row[column.name] = dice.choice(NUMBERS)
                 else:
                     text = dice.choice(TEXTS if not column.nullable else [*TEXTS, None])
-                    row[column.name] = text and text[: column.type.length]
+                    stored_lower = column.name in ("mac", "ip")
+                    row[column.name] = text and (text.lower() if stored_lower else text)[: column.type.length]
             for unique in (set(c.columns.keys()) for c in tables.table(table).constraints if hasattr(c, "columns")):
                 if unique and unique != {"uuid"} and unique != {"id"}:
                     key = (tuple(sorted(unique)), *(row[name] for name in sorted(unique) if name in row))
@@ -173,7 +174,7 @@ def messages(draw):
 @given(message=messages())
 def test_a_query_answers_as_the_naive_evaluator_does(stored, message):
     db, world = stored
-    answer = db.read_now(lambda tx: query.run(tx, message))
+    answer = db.read_now(lambda tx: query.run(tx, message, None))
     expected, total = world.answer(message)
     assert answer["total"] == total
     table = table_name(message.resource)
@@ -192,7 +193,7 @@ def test_rows_are_shown_as_their_inventory_would_be(stored, api):
 
     model = inventory_of(table)
     scalars = set(fields(table).values())
-    shown = db.read_now(lambda tx: query.run(tx, api()))["inventories"]
+    shown = db.read_now(lambda tx: query.run(tx, api(), None))["inventories"]
     stored_rows = db.read_now(lambda tx: rows.find(tx, table))
     expected = [
         model.model_construct(**row).model_dump(mode="json", by_alias=True, exclude_none=True, include=scalars)
@@ -205,14 +206,16 @@ def test_rows_are_shown_as_their_inventory_would_be(stored, api):
 def test_some_fields_only(stored):
     db, _ = stored
     api = apis["QueryVmInstance"]
-    (one,) = db.read_now(lambda tx: query.run(tx, api(fields=["createDate", "uuid", "uuid"], limit=1)))["inventories"]
+    (one,) = db.read_now(lambda tx: query.run(tx, api(fields=["createDate", "uuid", "uuid"], limit=1), None))[
+        "inventories"
+    ]
     assert set(one) == {"uuid", "createDate"}
     assert one["createDate"].startswith("Jan 30, 2026 3:01:0")
 
 
 def test_lists_are_filled_in_order(stored):
     db, world = stored
-    shown = db.read_now(lambda tx: query.run(tx, apis["QueryVmInstance"]()))["inventories"]
+    shown = db.read_now(lambda tx: query.run(tx, apis["QueryVmInstance"](), None))["inventories"]
     assert any(one["vmNics"] for one in shown)
     for one in shown:
         nics = [nic["uuid"] for nic in one["vmNics"]]
@@ -241,7 +244,6 @@ def test_lists_are_filled_in_order(stored):
         ("QuerySystemTag", {"conditions": [("inherent", ">", "true")]}, ["true or false"]),
         ("QuerySystemTag", {"conditions": [("inherent", "=", "maybe")]}, ["neither true nor false"]),
         ("QueryZone", {"conditions": [(".".join(["host", "zone"] * 3) + ".name", "=", "x")]}, ["more than 4 relations"]),
-        ("QueryZone", {"conditions": [("name", "=", "x")] * 10_000}, ["64 conditions", "10000"]),
         ("QueryZone", {"conditions": [("name", "in", "x," * 20_000)]}, ["10000 values"]),
         ("QueryZone", {"conditions": [("name", "like", "x" * 70_000)]}, ["65536 characters"]),
         ("QueryZone", {"sort_by": "size"}, ["'size'", "name, description"]),
@@ -257,7 +259,7 @@ def test_what_cannot_be_asked_is_named_with_what_can(stored, api, given, words):
     asked = [Condition(name=name, op=op, value=value) for name, op, value in given.get("conditions", ())]
     message = apis[api](**{**given, "conditions": asked})
     with pytest.raises(ApiError) as refused:
-        db.read_now(lambda tx: query.run(tx, message))
+        db.read_now(lambda tx: query.run(tx, message, None))
     assert refused.value.error.code == "SYS.1007"
     for word in words:
         assert word in refused.value.error.details
@@ -268,7 +270,7 @@ def test_a_strange_pattern_is_a_pattern_or_refused(stored, value):
     db, _ = stored
     message = apis["QuerySystemTag"](conditions=[Condition(name="tag", op="like", value=value)])
     try:
-        db.read_now(lambda tx: query.run(tx, message))
+        db.read_now(lambda tx: query.run(tx, message, None))
     except ApiError as refused:
         assert "pattern" in refused.error.details
 

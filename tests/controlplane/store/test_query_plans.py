@@ -84,7 +84,7 @@ def test_a_common_query_reads_no_whole_table(big, name):
     api, conditions, more = COMMON[name]
     message = apis[api](conditions=[Condition(name=key, op=op, value=value) for key, op, value in conditions], **more)
     sent.clear()
-    db.read_now(lambda tx: query.run(tx, message))
+    db.read_now(lambda tx: query.run(tx, message, None))
     statements = [each for each in sent if each[0].startswith("SELECT")]
     assert statements
     for statement, given in statements:
@@ -100,7 +100,7 @@ def test_state_beside_a_tag_begins_with_the_tag(big):
     db, sent = big
     conditions = [Condition(name="state", op="=", value="Running"), Condition(name="__systemTag__", op="=", value="x")]
     sent.clear()
-    db.read_now(lambda tx: query.run(tx, apis[VM](conditions=conditions, fields=["uuid"], limit=10)))
+    db.read_now(lambda tx: query.run(tx, apis[VM](conditions=conditions, fields=["uuid"], limit=10), None))
     ((statement, given),) = [each for each in sent if each[0].startswith("SELECT")]
     with db.engine.connect() as tx:
         plan = "\n".join(str(row[-1]) for row in tx.exec_driver_sql(
