@@ -4,20 +4,18 @@ import json
 
 import pytest
 
-from controlplane.contract.registry import apis
 from tests.provider.test_vm import base, hcl
 
 pytestmark = pytest.mark.terraform
 __all__ = ["base"]
-rerun = pytest.mark.skipif("RerunCloudInit" not in apis, reason="the control plane has no RerunCloudInit")
 
 
 @pytest.mark.parametrize(
     ("mode", "action", "said"),
     [
         ("update", "update", "Nothing is restarted."),
-        pytest.param("rerun", "update", "At the next boot of the guest cloud-init runs again", marks=rerun),
-        pytest.param("reboot", "update", "The VM is rebooted", marks=rerun),
+        ("rerun", "update", "At the next boot of the guest cloud-init runs again"),
+        ("reboot", "update", "The VM is rebooted"),
         ("replace", "delete", "a new one is made"),
     ],
 )
@@ -38,15 +36,6 @@ def test_the_plan_says_what_a_change_does_and_it_is_done(steppe, cloud, base, mo
     assert (cloud.on_hosts("/v1/vms")[0]["boot_token"] != jobs[0]["boot_token"]) == (mode == "reboot")
     (tag,) = cloud.client.query("system-tags", resourceUuid=after["uuid"])
     assert tag["tag"] == "userdata::hostname: two"
-
-
-@pytest.mark.skipif("RerunCloudInit" in apis, reason="the control plane has RerunCloudInit")
-def test_a_control_plane_without_rerun_is_told(steppe, base):
-    steppe.write(hcl(base | {"user_data_on_change": "rerun", "user_data": "hostname: one"}))
-    steppe.must_apply()
-    steppe.write(hcl(base | {"user_data_on_change": "rerun", "user_data": "hostname: two"}))
-    failed = steppe.apply()
-    assert not failed.succeeded and "RerunCloudInit failed" in failed.output
 
 
 def test_write_only_user_data(steppe, cloud, base):

@@ -12,7 +12,10 @@ pytestmark = pytest.mark.terraform
 USER_DATA = (
     'groups:\n  - ubuntu: [foo, bar]\n# a :: in the text, a "quote", a $${literal} and 雪\nruncmd: ["echo a::b"]\n'
 )
-KEYS = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEtest a", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEtesu b"]
+KEYS = [
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFh a",
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJi b",
+]
 
 
 @pytest.fixture
@@ -83,6 +86,7 @@ UPDATES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {"power_state": "stopped"}),
     ({"power_state": "stopped"}, {"power_state": "running"}),
     ({}, {"expunge": False}),
+    ({}, {"allow_restart": True}),
     ({}, {"timeouts": {"create": "20m"}}),
 ]
 
