@@ -26,6 +26,7 @@ from controlplane.workflows.registration import engine_registry
 from controlplane.workflows.world import Settings, World
 from hostagent.ensure.agent import Agent
 from tests.browser import Tab, tab
+from tests.controlplane.cloud import InProcess
 from tests.controlplane.test_console import listening
 from tests.hostagent.real_agent import put
 from tests.hostagent.specs import VM
@@ -47,7 +48,7 @@ async def test_the_page_shows_the_screen(agent: Agent, machine: Host, tmp_path: 
         async def address(_uuid: str) -> Address:
             return Address("127.0.0.1", agent_port)
 
-        hosts = HostClients(lambda: httpx.AsyncClient(), address)
+        hosts = HostClients(lambda: InProcess(httpx.AsyncHTTPTransport()), address)
         world = World(db, hosts, None, Settings(tmp_path, ""))  # type: ignore[arg-type]
         vm = {"uuid": VM, "name": "guest", "state": "Running", "host_uuid": "h" * 32}
         await db.write(lambda tx: rows.insert(tx, "VmInstanceVO", **vm))
