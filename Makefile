@@ -5,6 +5,8 @@ PORT ?= 8080
 ADMIN_PASSWORD ?= password
 KEEP ?=
 TESTS ?=
+# These need no host: two at a time. The others boot guests and measure time-outs: one after the other.
+IN_PARALLEL := tests/controlplane tests/cli tests/test_layers.py
 export ADMIN_PASSWORD  # not as an argument: everybody sees those
 
 .DEFAULT_GOAL := help
@@ -22,8 +24,13 @@ check: setup  ## style, types, layers
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 
-test: check provider  ## everything: checks and all tests, on real parts
+test: check provider  ## everything: checks and all tests, on real parts (TESTS=tests/cli: only these)
+ifneq ($(TESTS),)
 	@.venv/bin/pytest $(TESTS)
+else
+	@.venv/bin/pytest --numprocesses 2 --dist worksteal $(IN_PARALLEL)
+	@.venv/bin/pytest $(addprefix --ignore=,$(IN_PARALLEL))
+endif
 
 demo: terraform  ## two hosts, terraform apply, two Debian guests, and the proof (KEEP=1 leaves it running)
 	@python3 tools/setup.py build host guest

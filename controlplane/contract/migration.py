@@ -89,6 +89,7 @@ class LocalStorageGetVolumeMigratableHosts(Api):
     kind: ClassVar[Literal["query", "read", "change"]] = "read"
     route = Route("GET", "/volumes/{volumeUuid}/migration-target-hosts")
     package = _LOCAL
+    answer: ClassVar[str | None] = "APILocalStorageGetVolumeMigratableReply"
     result = MigratableHosts
     result_key = None
     references = {"volume_uuid": "VolumeVO"}

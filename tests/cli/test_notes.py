@@ -45,7 +45,8 @@ def place(tmp_path_factory):
             agent = one.sims[host].boot_agent(host)
             async with listening(app) as port, listening(create_agent_app(agent)) as agent_port:
                 client = one.world.hosts.get(host)
-                client._http._transport._apps["127.0.0.1"] = client._http._transport._apps["10.9.0.1"]
+                router = client._connection._http._transport
+                router._apps["127.0.0.1"] = router._apps["10.9.0.1"]
                 client._address = Address("127.0.0.1", agent_port)
                 made.host_ip, made.server = "10.9.0.1", f"http://127.0.0.1:{port}"
                 while not stop.is_set():

@@ -132,19 +132,20 @@ def test_tab_lists_apis_by_a_part_of_their_name(terminal):
 
 
 def test_tab_offers_the_uuid_of_what_has_a_name(terminal, logged_in):
-    first = created(logged_in, "CreateZone", "name=amsterdam one")
-    second = created(logged_in, "CreateZone", "name=berlin-1")
-    third = created(logged_in, "CreateZone", "name=berlin-2")
+    """No name begins with a hex digit: the terminal writes over what is the same in a uuid."""
+    first = created(logged_in, "CreateZone", "name=zeeland one")
+    second = created(logged_in, "CreateZone", "name=zurich-1")
+    third = created(logged_in, "CreateZone", "name=zurich-2")
     prompt = terminal()
-    prompt.type("CreateCluster zoneUuid=amst\t")
+    prompt.type("CreateCluster zoneUuid=zeel\t")
     prompt.read_until(f"{first} ")
-    prompt.type("\x15QueryHost zoneUuid?=ber\t")
-    prompt.read_until("berlin-")
+    prompt.type("\x15QueryHost zoneUuid?=zur\t")
+    prompt.read_until("zurich-")
     prompt.type("2\t")
     prompt.read_until(third)
-    prompt.type(",1\t")
+    prompt.type(",ich-1\t")
     prompt.read_until(second)
-    prompt.type("\x15DeleteZone uuid=dam\t")
+    prompt.type("\x15DeleteZone uuid=land\t")
     prompt.read_until(first)
     assert '"success": true' in prompt.enter("")
 

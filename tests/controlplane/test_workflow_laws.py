@@ -83,7 +83,7 @@ async def _furnish(made: Cloud) -> dict[str, str]:
     await call("StopVmInstance", uuid=names["stopped"])
     await call("DestroyVmInstance", uuid=names["destroyed"])
 
-    names["root"] = (await made.get("VmInstanceVO", names["stopped"]))["root_volume_uuid"]
+    names["root"] = (await made.vm("mover", hostUuid=full, strategy="CreateStopped"))["rootVolumeUuid"]
     shed = await made.vm("shed", hostUuid=full, dataDiskOfferingUuids=[made.disk], strategy="CreateStopped")
     names["data"] = (await made.find("VolumeVO", vm_instance_uuid=shed["uuid"], type="Data"))[0]["uuid"]
     await call("DestroyVmInstance", uuid=shed["uuid"])

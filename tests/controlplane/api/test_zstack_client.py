@@ -21,7 +21,13 @@ from tests.controlplane.test_workflow_laws import TABLE, _filled, _furnish
 import_all()
 PASSWORD = "correct horse"
 KNOWN = json.loads(files("zstack_mcp").joinpath("data/api_docs.json").read_text())
-OURS = [name for name in apis if name in KNOWN]
+# Changes of volumes need each other's order; they have tests of their own.
+APART = ("controlplane.contract.volume", "controlplane.contract.snapshot", "controlplane.contract.migration")
+OURS = [
+    name
+    for name, api in apis.items()
+    if name in KNOWN and not (api.kind == "change" and (api.__module__ in APART or "TemplateFrom" in name))
+]
 # In this order, so that nothing is gone before it is used; what is not named here comes with the updates.
 ORDER = (
     "Create",
