@@ -14,9 +14,8 @@ from typing import Any
 
 import pytest
 
-import controlplane.contract  # noqa: F401 (fills the registry)
+from cli.declarations import load
 from cli.request import request_for
-from controlplane.contract.registry import apis
 from tools.demo.guest import DEBIAN
 from tools.demo.journey import GATEWAY, STORAGE
 from tools.demo.proof import ssh
@@ -92,7 +91,7 @@ class Walk:
         return path.with_suffix(".pub").read_text().strip()
 
     def call(self, api: str, **parameters: Any) -> Any:
-        request = request_for(apis[api], parameters)
+        request = request_for(load().apis[api], parameters)
         if request.method == "GET":
             return self.cloud.api.get(request.target)
         return self.cloud.api._run(api, request.method, request.target, request.body, os.urandom(16).hex(), 300)
