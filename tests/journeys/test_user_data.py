@@ -110,7 +110,7 @@ class Walk:
         return self.make("CreateSystemTag", resourceType="VmInstanceVO", resourceUuid=self.uuid, tag=text)
 
     def tags(self, prefix: str) -> dict[str, str]:
-        found = self.call("QuerySystemTag", conditions=[{"name": "resourceUuid", "op": "=", "value": self.uuid}])
+        found = self.call("QuerySystemTag", conditions=[f"resourceUuid={self.uuid}"])
         return {one["tag"]: one["uuid"] for one in found["inventories"] if one["tag"].startswith(f"{prefix}::")}
 
     def inside(self, command: str, key: str, timeout: float = 60) -> str:
