@@ -32,8 +32,8 @@ def run(server: str, ca_file: str | None, call: Call, words: list[str]) -> None:
         line = connect(url, ssl=tls, compression=None, max_size=None, proxy=None)
     except (OSError, WebSocketException) as error:
         raise Problem(f"cannot open the console of VM {vm['name']}: {error}") from None
-    sys.stderr.write(f"serial line of VM {vm['name']}; Ctrl-] leaves it\r\n")
     with line, _raw_terminal():
+        sys.stderr.write(f"serial line of VM {vm['name']}; Ctrl-] leaves it\r\n")
         _bridge(line)
     sys.stderr.write("\r\nthe console is closed\n")
 

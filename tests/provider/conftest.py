@@ -156,6 +156,9 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Te
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """A control plane with two enrolled hosts; tests share it and leave it empty."""
     with Cloud(tmp_path_factory.mktemp("cloud")) as running:
+        # A provider that a test serves is configured anew by each command and released only once.
+        limit = "/global-configurations/identity/session.maxConcurrent"
+        running.client.action(limit, "updateGlobalConfig", {"value": "100000"}, timeout=10)
         yield running
 
 

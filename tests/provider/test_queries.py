@@ -116,7 +116,7 @@ def test_logging_in_by_an_access_key(steppe, cloud, monkeypatch):
     steppe.write('resource "steppe_zone" "z" {\n  name = "z"\n}\n')
     steppe.must_apply()
     assert steppe.plan() == {}
-    monkeypatch.setenv("STEPPE_ACCESS_KEY_SECRET", "wrong")
+    monkeypatch.setenv("STEPPE_ACCESS_KEY_SECRET", "mistaken")
     refused = steppe.run("plan", "-no-color")
-    assert "refuses the login" in refused.output and "wrong" not in refused.output
+    assert "refuses the login" in refused.output and "mistaken" not in refused.output
     monkeypatch.setenv("STEPPE_ACCESS_KEY_SECRET", key["AccessKeySecret"])
