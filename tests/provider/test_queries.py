@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import controlplane.contract  # noqa: F401 (fills the registry)
 from controlplane.contract.base import Query
 from controlplane.contract.registry import apis
 from provider.data_sources.query import COLLECTIONS
