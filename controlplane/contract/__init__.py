@@ -1,7 +1,9 @@
 """What callers may ask and what they get: every API once. Importing this package fills `registry.apis`."""
 
 from controlplane.contract import (
+    access_key,
     account,
+    audit,
     boot_order,
     cluster,
     console,
@@ -15,6 +17,8 @@ from controlplane.contract import (
     migration,
     network_service,
     offering,
+    quota,
+    sharing,
     snapshot,
     storage,
     tag,
@@ -24,7 +28,9 @@ from controlplane.contract import (
 )
 
 __all__ = [
+    "access_key",
     "account",
+    "audit",
     "boot_order",
     "cluster",
     "console",
@@ -38,6 +44,8 @@ __all__ = [
     "migration",
     "network_service",
     "offering",
+    "quota",
+    "sharing",
     "snapshot",
     "storage",
     "tag",
