@@ -11,9 +11,6 @@ import struct
 from pathlib import Path
 
 from controlplane.contract.error import ApiError, invalid
-from controlplane.store import rows
-from controlplane.workflows.world import World
-from hostagent.contract import ImageSpec
 
 _QCOW2 = b"QFI\xfb"
 _KNOWN_FEATURES = 0b11111  # dirty, corrupt, external data file, compression type, extended L2
@@ -41,20 +38,6 @@ def install_path(uuid: str, image_format: str) -> str:
 def remove_image(store: Path, uuid: str) -> None:
     """All files of one image, finished or not."""
     shutil.rmtree(store / uuid, ignore_errors=True)
-
-
-def image_spec(world: World, image: rows.Row, storage_uuid: str) -> ImageSpec:
-    """What a host needs to copy this image into a storage's cache."""
-    token = world.authority.image_token(image["uuid"]) if world.authority else ""
-    return ImageSpec(
-        generation=1,  # an image's content never changes
-        storage_uuid=storage_uuid,
-        url=f"{world.settings.public_url}/v1/image-files/{image['uuid']}",
-        bearer_token=token,
-        sha256=image["sha256"],
-        size=image["actual_size"],
-        format=image["format"],
-    )
 
 
 # -- what may become an image ------------------------------------------------------------------------------------

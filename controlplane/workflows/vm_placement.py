@@ -74,10 +74,6 @@ def release_disk(tx: Tx, volume_uuid: str) -> None:
         rows.delete(tx, "LocalStorageResourceRefVO", volume_uuid)
 
 
-def with_disk(need: Need, size: int) -> Need:
-    return replace(need, disk=need.disk + size)
-
-
 def _candidate(row: rows.Row) -> Candidate:
     return Candidate(
         host_uuid=row["host_uuid"],
