@@ -87,6 +87,10 @@ async def _furnish(made: Cloud) -> dict[str, str]:
     shed = await made.vm("shed", hostUuid=full, dataDiskOfferingUuids=[made.disk], strategy="CreateStopped")
     names["data"] = (await made.find("VolumeVO", vm_instance_uuid=shed["uuid"], type="Data"))[0]["uuid"]
     await call("DestroyVmInstance", uuid=shed["uuid"])
+    layered = await made.vm("layered", hostUuid=full, strategy="CreateStopped")
+    names["layered root"] = layered["rootVolumeUuid"]
+    for name in ("lower", "upper"):
+        await call("CreateVolumeSnapshot", name=name, volumeUuid=layered["rootVolumeUuid"])
     together = await made.vm("disks", hostUuid=full, dataDiskOfferingUuids=[made.disk], strategy="CreateStopped")
     names["disks"] = together["uuid"]
     gone = await made.world.db.write(lambda tx: image_row(tx, "gone", "qcow2", "RootVolumeTemplate"))
@@ -226,6 +230,7 @@ TABLE: list[tuple[str, dict[str, Any]]] = [
     ("LocalStorageMigrateVolume", {"volumeUuid": "<root>", "destHostUuid": "<empty>"}),
     ("LocalStorageMigrateVolume", {"volumeUuid": "<data>", "destHostUuid": "<empty>"}),
     ("LocalStorageMigrateVolume", {"volumeUuid": "<orphan>", "destHostUuid": "<empty>"}),
+    ("LocalStorageMigrateVolume", {"volumeUuid": "<layered root>", "destHostUuid": "<empty>"}),
     ("LocalStorageMigrateVolume", {"volumeUuid": "<root>", "destHostUuid": "<empty>", "dryRun": True}),
     ("LocalStorageMigrateVm", {"vmInstanceUuid": "<disks>", "destHostUuid": "<empty>"}),
     ("CreateVolumeSnapshot", {"name": "live", "volumeUuid": "<plugged>", "userTags": ["mine"]}),
