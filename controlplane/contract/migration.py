@@ -1,4 +1,5 @@
-"""Moving volumes between the local storages of hosts. The VM is off, or the volume is detached; snapshots travel with it."""
+"""Moving volumes between the local storages of hosts, with their snapshots. The VM is off, or the volume is detached; a VM
+that runs goes on meanwhile by MigrateVm."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -80,6 +81,22 @@ class LocalStorageMigrateVm(Api):
     references = {"vm_instance_uuid": "VmInstanceVO", "dest_host_uuid": "HostVO"}
     vm_instance_uuid: Uuid
     dest_host_uuid: Uuid
+    bandwidth: Bandwidth | None = None
+    dry_run: bool = False
+
+
+@api
+class MigrateVm(Api):
+    """A running VM goes on on another host, with its disks; the guest notices a pause of less than a second. Only where
+    `localStoragePrimaryStorage/liveMigrationWithStorage.allow` says so, and to a host whose CPU the guest can go on with.
+    Without `hostUuid` the least used fit host is chosen. `dryRun` checks and says in `plan` what would be copied."""
+
+    route = Route("PUT", "/vm-instances/{vmInstanceUuid}/actions", "migrateVm")
+    package = "org.zstack.header.vm"
+    result = MigratedVmInventory
+    references = {"vm_instance_uuid": "VmInstanceVO", "host_uuid": "HostVO"}
+    vm_instance_uuid: Uuid
+    host_uuid: Uuid | None = None
     bandwidth: Bandwidth | None = None
     dry_run: bool = False
 

@@ -176,6 +176,14 @@ ENTRIES = (
         "How long a deleted image can be recovered when image/deletionPolicy is Delay.",
     ),
     Entry(
+        "localStoragePrimaryStorage",
+        "liveMigrationWithStorage.allow",
+        "false",
+        _TRUTH,
+        "Whether MigrateVm may move a VM while it runs, copying its local disks meanwhile. During such a move each of the two "
+        "hosts can reach the other's libvirtd, so it is for hosts that trust each other.",
+    ),
+    Entry(
         "identity",
         "session.timeout",
         "7200",

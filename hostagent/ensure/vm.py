@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from hostagent.contract import DiskSpec, VmSpec, VmStatus
 from hostagent.contract.error import rejected
-from hostagent.contract.vm import ConsoleKind, VmState
+from hostagent.contract.vm import ConsoleKind, Migration, VmState
 from hostagent.ensure.events import EventLog
 from hostagent.ensure.generations import Generations
 from hostagent.ensure.locks import Locks
@@ -64,6 +64,8 @@ class Vms:
             elif spec.power == "running":
                 await self._hypervisor.start(uuid)
                 self._generations.note("vm", uuid, state=VmState.running)
+            if (self._generations.get("vm", uuid) or {}).get("left"):
+                self._generations.note("vm", uuid, left=False)  # it is here again, or is to come
             return await self.get(uuid)
 
     async def get(self, uuid: str) -> VmStatus:
@@ -145,6 +147,7 @@ class Vms:
             cpu_mode=status.cpu_mode,
             consoles=list(status.consoles),
             serial_log=status.serial_log,
+            migration=self._migration(status),
         )
 
     def _state(self, status: DomainStatus) -> VmState:
@@ -152,6 +155,11 @@ class Vms:
         if status.state in OFF and remembered in OFF:
             return VmState(remembered)
         return status.state
+
+    def _migration(self, status: DomainStatus) -> Migration:
+        """libvirt forgets why a domain is off."""
+        has_left = (self._generations.get("vm", status.uuid) or {}).get("left")
+        return "left" if has_left and status.state in OFF else status.migration
 
     def _changed(self, uuid: str, state: VmState, reason: str) -> None:
         known = self._generations.get("vm", uuid)

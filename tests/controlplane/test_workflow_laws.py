@@ -120,6 +120,8 @@ async def _furnish(made: Cloud) -> dict[str, str]:
     await call("AddDnsToL3Network", l3NetworkUuid=made.l3, dns="10.0.0.1")
     await made.world.db.write(global_config.seed)
     await call("UpdateGlobalConfig", category="kvm", name="vm.consoleMode", value="spice")
+    allow = {"category": "localStoragePrimaryStorage", "name": "liveMigrationWithStorage.allow"}
+    await call("UpdateGlobalConfig", **allow, value="true")
     await make("store", "AddImageStoreBackupStorage", url="store")
     await make("store2", "AddImageStoreBackupStorage", url="store2")
     await call("AttachBackupStorageToZone", backupStorageUuid=names["store"], zoneUuid=made.zone)
@@ -233,6 +235,8 @@ TABLE: list[tuple[str, dict[str, Any]]] = [
     ("LocalStorageMigrateVolume", {"volumeUuid": "<layered root>", "destHostUuid": "<empty>"}),
     ("LocalStorageMigrateVolume", {"volumeUuid": "<root>", "destHostUuid": "<empty>", "dryRun": True}),
     ("LocalStorageMigrateVm", {"vmInstanceUuid": "<disks>", "destHostUuid": "<empty>"}),
+    ("MigrateVm", {"vmInstanceUuid": "<running>", "hostUuid": "<empty>"}),
+    ("MigrateVm", {"vmInstanceUuid": "<loaded>"}),
     ("CreateVolumeSnapshot", {"name": "live", "volumeUuid": "<plugged>", "userTags": ["mine"]}),
     ("CreateVolumeSnapshot", {"name": "first", "volumeUuid": "<stopped root>"}),
     ("CreateVolumeSnapshot", {"name": "detached", "volumeUuid": "<lying>"}),
