@@ -4,6 +4,7 @@ Real hosts, a real guest with a snapshot under its root disk and a data volume; 
 one whose source agent is killed, and one whose destination falls silent.
 """
 
+import itertools
 import re
 import signal
 import time
@@ -25,7 +26,7 @@ COUNT = "i=0; while true; do i=$((i+1)); echo $i $(cut -d' ' -f1 /proc/uptime) >
 
 class Live(MoveAVm):
     def allow(self) -> None:
-        path = "/global-configurations/localStoragePrimaryStorage/liveMigrationWithStorage.allow/actions"
+        path = "/global-configurations/localStoragePrimaryStorage/liveMigrationWithStorage.allow"
         self.cloud.api.action(path, "updateGlobalConfig", {"value": "true"}, timeout=30)
 
     def begin_live(self, vm: Vm, host: str, **parameters: Any) -> str:
@@ -83,11 +84,15 @@ def test_a_running_vm_moves_with_its_disks(journey: Live) -> None:
     api, here = journey.cloud.api, vm.host
     there = next(name for name in journey.lab.hosts if name != here)
     found = api.query("vm-instances", uuid=vm.uuid)[0]
-    snapshot = api.create("CreateVolumeSnapshot", f"/volumes/{found['rootVolumeUuid']}/volume-snapshots", {"name": "s"}, 60)
+    snapshot = api.create(
+        "CreateVolumeSnapshot", f"/volumes/{found['rootVolumeUuid']}/volume-snapshots", {"name": "s"}, timeout=60
+    )
     where = {"primaryStorageUuid": found["allVolumes"][0]["primaryStorageUuid"], "hostUuid": found["hostUuid"]}
-    data = api.create("CreateDataVolume", "/volumes/data", {"name": "d", "diskSize": 64 << 20, **where}, 60)
-    api.create("AttachDataVolumeToVm", f"/volumes/{data['uuid']}/vm-instances/{vm.uuid}", {}, 60)
-    scene.ssh(vm, "dd if=/dev/urandom of=/dev/vdb bs=1M count=20 2>/dev/null; sync; sha256sum /dev/vdb >/run/vdb", user="root")
+    data = api.create("CreateDataVolume", "/volumes/data", {"name": "d", "diskSize": 64 << 20, **where}, timeout=60)
+    api.create("AttachDataVolumeToVm", f"/volumes/{data['uuid']}/vm-instances/{vm.uuid}", {}, timeout=60)
+    scene.ssh(
+        vm, "dd if=/dev/urandom of=/dev/vdb bs=1M count=20 2>/dev/null; sync; sha256sum /dev/vdb >/run/vdb", user="root"
+    )
     write(scene, vm)
     boots = scene.ssh(vm, "cat /data/bootcount", user="root")
     scene.ssh(vm, f"({COUNT}) >/dev/null 2>&1 &", user="root")
@@ -99,7 +104,7 @@ def test_a_running_vm_moves_with_its_disks(journey: Live) -> None:
     assert answer.body["inventory"]["state"] == "Running"
     assert [(nic["ip"], nic["mac"]) for nic in answer.body["inventory"]["vmNics"]] == [(vm.ip, vm.mac)]
     goes_on(scene, moved, boots)
-    pause = max(later - earlier for (_, earlier), (_, later) in _pairs(counted(scene, moved)))
+    pause = max(later - earlier for (_, earlier), (_, later) in itertools.pairwise(counted(scene, moved)))
     print(f"longest pause between two counts, as the guest's clock sees it: {pause:.2f} s")
     assert scene.ssh(moved, "sha256sum -c /run/vdb", user="root").strip() == "/dev/vdb: OK"
     runs_on_its_host(scene, moved)
@@ -117,10 +122,6 @@ def test_a_running_vm_moves_with_its_disks(journey: Live) -> None:
     verify(scene, moved)
 
 
-def _pairs(items: list[Any]) -> Iterator[tuple[Any, Any]]:
-    return zip(items, items[1:], strict=False)  # type: ignore[return-value]
-
-
 def test_a_live_move_that_is_disturbed_leaves_the_guest_where_it_was(journey: Live) -> None:
     scene, vm = journey.now()
     logs_in(scene, vm)
@@ -133,7 +134,7 @@ def test_a_live_move_that_is_disturbed_leaves_the_guest_where_it_was(journey: Li
         job = journey.begin_live(vm, there, bandwidth=SLOW)
         journey.copying(job)
         if disturbed == "cancelled":
-            journey.cloud.api._authorised("DELETE", f"/api-jobs/{job}", None, {})
+            journey.cloud.api._authorised("DELETE", f"/api-jobs/{job}", repeatable=True)
         elif disturbed == "source agent killed":
             journey.cloud.stop_agent(here, signal.SIGKILL)
             time.sleep(1)
