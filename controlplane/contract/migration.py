@@ -1,18 +1,15 @@
 """Moving volumes between the local storages of hosts, with their snapshots. The VM is off, or the volume is detached; a VM
 that runs goes on meanwhile by MigrateVm."""
 
-from typing import Annotated, ClassVar, Literal
-
-from pydantic import Field
+from typing import ClassVar, Literal
 
 from controlplane.contract.base import Api, Route, Uuid, Wire
-from controlplane.contract.host import HostInventory
+from controlplane.contract.host import Bandwidth, HostInventory
 from controlplane.contract.registry import api
 from controlplane.contract.storage import LocalStorageResourceRefInventory
 from controlplane.contract.vm import VmInstanceInventory
 
 _LOCAL = "org.zstack.storage.primary.local"
-Bandwidth = Annotated[int, Field(ge=1 << 20, le=1 << 40)]  # bytes a second
 
 
 class MovedFile(Wire):

@@ -1,6 +1,7 @@
 """What is refused of a migration, in the order and with the codes of the reference; decided in the caller's transaction."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,13 +89,19 @@ def move_running(tx: Tx, vm_uuid: str, dest_uuid: str | None) -> Move:
     _must_be_allowed(tx, vm)
     if dest_uuid is not None:
         return _move_running(tx, vm, dest_uuid)
+    return move_anywhere(tx, vm_uuid, lambda dest: _move_running(tx, vm, dest))
+
+
+def move_anywhere(tx: Tx, vm_uuid: str, check: Callable[[str], Move]) -> Move:
+    """To the least used host that `check` lets pass."""
+    vm = must_get(tx, "VmInstanceVO", vm_uuid)
     root = must_get(tx, "LocalStorageResourceRefVO", vm["root_volume_uuid"])
     parts = rows.find(tx, "LocalStorageHostRefVO", primary_storage_uuid=root["primary_storage_uuid"])
     hosts = rows.find(tx, "HostVO", uuid={part["host_uuid"] for part in parts} - {root["host_uuid"]})
     reasons = {}
     for host in sorted(hosts, key=lambda host: (-(host["available_memory_capacity"] or 0), host["uuid"])):
         try:
-            return _move_running(tx, vm, host["uuid"])
+            return check(host["uuid"])
         except ApiError as error:
             reasons[host["name"]] = error.error.details
     raise ApiError("HOST_ALLOCATION.1000", f"no host can take over VM {vm['name']} ({vm_uuid}): {explain(reasons)}")

@@ -308,6 +308,7 @@ TABLE: list[tuple[str, dict[str, Any]]] = [
     ("UpdateHost", {"uuid": "<empty>", "name": "renamed"}),
     ("UpdateKVMHost", {"uuid": "<empty>", "name": "renamed"}),
     ("ChangeHostState", {"uuid": "<empty>", "stateEvent": "disable"}),
+    ("ChangeHostState", {"uuid": "<empty>", "stateEvent": "maintain"}),
     ("ReconnectHost", {"uuid": "<empty>"}),
     ("DeleteHost", {"uuid": "<empty>"}),
     ("DeleteHost", {"uuid": "<full>", "deleteMode": "Enforcing"}),
