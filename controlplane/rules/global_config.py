@@ -180,8 +180,7 @@ ENTRIES = (
         "liveMigrationWithStorage.allow",
         "false",
         _TRUTH,
-        "Whether MigrateVm may move a VM while it runs, copying its local disks meanwhile. During such a move each of the two "
-        "hosts can reach the other's libvirtd, so it is for hosts that trust each other.",
+        "Whether MigrateVm may move a VM while it runs, copying its local disks meanwhile.",
     ),
     Entry(
         "identity",

@@ -82,6 +82,9 @@ def over_there(xml: str, serial_log: str, console_listen: str) -> str:
         if source is not None and log is not None:
             source.set("path", domain_xml.serial_socket(serial_log))
             log.set("file", serial_log)
+    for disk in root.findall("devices/disk"):
+        for below in disk.findall("backingStore"):
+            disk.remove(below)  # the destination looks into its own files
     for graphics in root.findall("devices/graphics"):
         graphics.set("listen", console_listen)
         for listen in graphics.findall("listen"):

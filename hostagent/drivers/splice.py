@@ -8,16 +8,18 @@ import select
 import socket
 import ssl
 import struct
+from collections.abc import Callable
 
 from hostagent.drivers import peer_wire
 
 LARGEST = 256 << 10  # bytes of a piece
 STUCK = 60.0  # seconds in which one side takes nothing
+Guard = Callable[[memoryview], bytes | memoryview]
 _LENGTH = struct.Struct(">I")
 
 
-def splice(tls: ssl.SSLSocket, plain: socket.socket) -> None:
-    """Returns when both directions have ended. Raises: OSError, Gone when the other agent is."""
+def splice(tls: ssl.SSLSocket, plain: socket.socket, guard: Guard = lambda data: data) -> None:
+    """What comes over TLS goes through `guard`. Returns when both directions have ended. Raises: OSError, Gone when the other agent is."""
     tls.settimeout(STUCK)
     plain.settimeout(STUCK)
     buffer = memoryview(bytearray(_LENGTH.size + LARGEST))
@@ -27,7 +29,7 @@ def splice(tls: ssl.SSLSocket, plain: socket.socket) -> None:
         ready = [tls] if has_rest else select.select(sources, [], [])[0]
         if plain in ready and not _outwards(plain, tls, buffer):
             sources.remove(plain)
-        if tls in ready and not _inwards(tls, plain, buffer):
+        if tls in ready and not _inwards(tls, plain, buffer, guard):
             sources.remove(tls)
 
 
@@ -38,7 +40,7 @@ def _outwards(plain: socket.socket, tls: ssl.SSLSocket, buffer: memoryview) -> b
     return count > 0
 
 
-def _inwards(tls: ssl.SSLSocket, plain: socket.socket, buffer: memoryview) -> bool:
+def _inwards(tls: ssl.SSLSocket, plain: socket.socket, buffer: memoryview, guard: Guard) -> bool:
     peer_wire.receive_into(tls, buffer[: _LENGTH.size])
     (count,) = _LENGTH.unpack_from(buffer)
     if count > LARGEST:
@@ -47,5 +49,5 @@ def _inwards(tls: ssl.SSLSocket, plain: socket.socket, buffer: memoryview) -> bo
         plain.shutdown(socket.SHUT_WR)
         return False
     peer_wire.receive_into(tls, buffer[:count])
-    plain.sendall(buffer[:count])
+    plain.sendall(guard(buffer[:count]))
     return True

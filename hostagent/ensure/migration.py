@@ -10,13 +10,13 @@ import contextlib
 import time
 from dataclasses import dataclass, field
 
-from hostagent.contract import ArrivalSpec, ArrivalStatus, DepartureSpec, DepartureStatus, HostError
+from hostagent.contract import ArrivalSpec, ArrivalStatus, DepartureSpec, DepartureStatus, HostError, VmSpec
 from hostagent.contract.error import temporary
 from hostagent.contract.vm import VmState
 from hostagent.ensure.generations import Generations
 from hostagent.ensure.vm import OFF, Vms
 from hostagent.ports.hypervisor import Departure, Hypervisor
-from hostagent.ports.peers import TUNNELS, Gauge, Grant, Peers, Source
+from hostagent.ports.peers import TUNNELS, Admitted, Gauge, Grant, Peers, Source
 
 RATE_OVER = 5.0  # seconds
 
@@ -40,10 +40,29 @@ class Arrivals:
             status = await self._vms.get(uuid)
         directory = f"{self._directory}/{uuid}"
         sockets = {name: f"{directory}/{name}" for name in TUNNELS} | {"libvirt": self._libvirt_socket}
-        port = await self._peers.serve(
-            Grant(uuid, spec.peer_agent_uuid, {}, spec.secret, spec.expires_in, sockets=sockets, directory=directory)
+        grant = Grant(
+            uuid=uuid,
+            peer_agent_uuid=spec.peer_agent_uuid,
+            paths={},
+            secret=spec.secret,
+            seconds=spec.expires_in,
+            sockets=sockets,
+            admitted=self._admitted(uuid, spec.vm, status.serial_log, directory),
+            directory=directory,
         )
+        port = await self._peers.serve(grant)
         return ArrivalStatus(uuid=uuid, port=port, directory=directory, serial_log=status.serial_log)
+
+    def _admitted(self, uuid: str, vm: VmSpec, serial_log: str, directory: str) -> Admitted:
+        domain = self._vms.domain(uuid, vm)
+        files = {disk.path for disk in domain.disks} | {cd for cd in domain.cds if cd}
+        return Admitted(
+            vm_uuid=uuid,
+            files=frozenset(files | {serial_log, f"{serial_log.removesuffix('.log')}.sock"}),
+            ports=frozenset((nic.bridge, nic.tap) for nic in domain.nics),
+            console_listen=domain.console_listen,
+            sockets=frozenset(f"{directory}/{name}" for name in TUNNELS if name != "libvirt"),
+        )
 
     async def delete(self, uuid: str) -> None:
         await self._peers.revoke(uuid)

@@ -11,6 +11,17 @@ TUNNELS = ("libvirt", "memory", "disks")  # the sockets of a running VM's move
 
 
 @dataclass(frozen=True, slots=True)
+class Admitted:
+    """The one VM whose move may be spoken of at the socket of libvirt. `ports`: (bridge, tap)."""
+
+    vm_uuid: str
+    files: frozenset[str]
+    ports: frozenset[tuple[str | None, str | None]]
+    console_listen: str
+    sockets: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Grant:
     """Who may read which files, or talk to which UNIX sockets, and how long. By name on the wire: absolute paths."""
 
@@ -20,6 +31,7 @@ class Grant:
     secret: str = field(repr=False)
     seconds: float
     sockets: dict[str, str] = field(default_factory=dict)
+    admitted: Admitted | None = None
     directory: str = ""  # is made for sockets that somebody else will listen at, and goes with the grant
 
 

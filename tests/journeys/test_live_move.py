@@ -78,7 +78,7 @@ def at(vm: Vm, host: str) -> Vm:
     return Vm(vm.name, vm.uuid, vm.ip, vm.mac, host)
 
 
-def test_a_running_vm_moves_with_its_disks(journey: Live) -> None:
+def test_a_running_vm_moves_with_its_disks_and_leaves_a_host_in_maintenance(journey: Live) -> None:
     scene, vm = journey.now()
     logs_in(scene, vm)
     api, here = journey.cloud.api, vm.host
@@ -117,9 +117,16 @@ def test_a_running_vm_moves_with_its_disks(journey: Live) -> None:
     for uuid in (found["rootVolumeUuid"], snapshot["uuid"], data["uuid"]):
         assert refs[uuid] == host
 
+    shown = api.action(f"/hosts/{host}", "changeHostState", {"stateEvent": "maintain"}, timeout=300)
+    assert shown["state"] == "Maintenance"
+    back = at(vm, here)
+    goes_on(scene, back, boots)
+    runs_on_its_host(scene, back)
+    assert journey.domains() == {here: vm.uuid, there: ""}, "maintenance drains the host"
+    assert (len(journey.disks()[here]), journey.disks()[there]) == (2, [])
     journey.by_hand(vm, "rebootVmInstance")
-    logs_in(scene, moved)
-    verify(scene, moved)
+    logs_in(scene, back)
+    verify(scene, back)
 
 
 def test_a_live_move_that_is_disturbed_leaves_the_guest_where_it_was(journey: Live) -> None:
