@@ -92,11 +92,11 @@ class Stacks:
     """Terraform in a synthesized stack, with the provider from the mirror."""
 
     def __init__(self, cloud: Cloud, mirror: Path) -> None:
-        self._environment = cloud.environment | {"TF_CLI_CONFIG_FILE": str(mirror)}
+        self.environment = cloud.environment | {"TF_CLI_CONFIG_FILE": str(mirror), "CHECKPOINT_DISABLE": "1"}
         self._applied: list[Terraform] = []
 
     def initialised(self, folder: Path) -> Terraform:
-        terraform = Terraform(folder, self._environment)
+        terraform = Terraform(folder, self.environment)
         done = terraform.run("init", "-no-color", "-input=false")
         assert done.succeeded, done.output
         return terraform

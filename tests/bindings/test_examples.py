@@ -1,6 +1,10 @@
 """The Python examples on a control plane with simulated hosts: applied, planned again, changed, destroyed."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +44,10 @@ def test_the_flat_network_is_applied_changed_and_destroyed_and_one_vm_is_added(
     ips = {one["name"]: one["vmNics"][0]["ip"] for one in vms}
     assert {name.replace("ip", "vm"): one["value"] for name, one in outputs.items()} == ips
 
-    (tmp_path / "one").mkdir()
-    (tmp_path / "one" / "user-data.sh").write_text((ONE / "user-data.sh").read_text())
+    shutil.copytree(ONE, tmp_path / "one")
     bindings.synth("cdktf", (ONE / "main.py").read_text(), tmp_path / "one")
+    passes_its_own_test(tmp_path / "one", stacks.environment)
+    assert {one["name"] for one in cloud.client.query("vm-instances")} == set(ips), "what the test made is gone"
     one = stacks.applied(tmp_path / "one" / "out" / "stacks" / "one-vm")
     assert one.plan() == {}
     web = cloud.only("vm-instances", name="web")
@@ -63,6 +68,20 @@ def test_the_flat_network_is_applied_changed_and_destroyed_and_one_vm_is_added(
 
     stacks.destroy()
     assert cloud.client.query("vm-instances") == cloud.client.query("zones") == []
+
+
+def passes_its_own_test(folder: Path, environment: dict[str, str]) -> None:
+    """The test that comes with the example, run by pytest-terraform as its users would."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tf-mod-dir", "out/stacks"]
+    done = subprocess.run(
+        [*command, "test_stack.py"],
+        cwd=folder,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.terraform
