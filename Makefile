@@ -43,9 +43,10 @@ demo-down:  ## remove what `make demo KEEP=1` left
 dev: setup  ## control plane with simulated hosts in the foreground (HOSTS=3 PORT=8080 ADMIN_PASSWORD=password)
 	@$(PYTHON) -m tools.dev --hosts $(HOSTS) --port $(PORT)
 
-provider:  ## the Terraform provider, into a filesystem mirror
+provider:  ## the Terraform provider, into a filesystem mirror; packed for other machines in build/providers
 	@python3 tools/setup.py build host guest
 	@$(PYTHON) tools/build_provider.py
+	@$(PYTHON) -m tools.pack_provider
 
 bindings:  ## the Python packages steppe-cdktf and steppe-cdktn, as wheels in build/bindings
 	@python3 tools/setup.py build
