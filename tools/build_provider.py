@@ -32,7 +32,7 @@ LONGEST_INTERPRETER = 120  # characters; older kernels cut the first line at 127
 
 
 def main() -> int:
-    version = _version()
+    version = project_version()
     directory = BUILD / "mirror" / SOURCE / version / PLATFORM
     directory.mkdir(parents=True, exist_ok=True)
     binary = directory / f"terraform-provider-steppe_v{version}"
@@ -47,7 +47,7 @@ def main() -> int:
     return 0
 
 
-def _version() -> str:
+def project_version() -> str:
     """The project's version without a pre-release part, which Terraform would never choose by itself."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     return str(project["version"]).split("rc")[0]

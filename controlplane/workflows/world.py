@@ -27,6 +27,7 @@ class Settings:
     public_url: str  # where agents and clients reach this control plane, e.g. https://10.0.0.1:8443
     agent_port: int = 7070
     file_image_dirs: tuple[Path, ...] = ()  # below these AddImage may read file:// URLs
+    provider_mirror: Path | None = None  # what `terraform init` gets from here
 
 
 @dataclass
