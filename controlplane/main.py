@@ -138,7 +138,7 @@ async def node(
         )
         network = NetworkSync(db, hosts)
         world = World(db, hosts, network, settings, authority)
-        engine = Engine(StoreJournal(db), engine_registry(), world, _node_id(settings.state_dir))
+        engine = world.engine = Engine(StoreJournal(db), engine_registry(), world, _node_id(settings.state_dir))
         await engine.start()
         tasks = [
             asyncio.create_task(HostReconciler(world).run(), name="hosts"),

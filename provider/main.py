@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from provider.client import pending
 from provider.client.credentials import settle
-from provider.client.errors import ApiFailure, Unreachable, explain
+from provider.client.errors import ApiFailure, Unreachable, explain, remarks
 from provider.data_sources import Inventories, Lookup, Query
 from provider.framework import validate
 from provider.framework.diagnostics import Diagnostics
@@ -110,6 +110,11 @@ class Steppe:
 
     def explain(self, error: Exception, schema: Schema) -> Diagnostics | None:
         return explain(error, schema)
+
+    def remarks(self, client: object, config: Object) -> Diagnostics:
+        from provider.client.control_plane import ControlPlane
+
+        return remarks(client.warnings(), config) if isinstance(client, ControlPlane) else Diagnostics()
 
 
 def main() -> int:

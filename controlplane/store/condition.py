@@ -7,6 +7,7 @@ that cannot be are SYS.1007 and say what is possible. Values are bound parameter
 turn round to begin with the rarer rows.
 """
 
+from functools import cache
 from operator import ge, gt, le, lt
 from typing import Any
 
@@ -49,26 +50,32 @@ def condition(
     return _follow(table_name(resource_type), source, path, wanted, viewer)
 
 
+@cache
+def _alias(table: str, left: int) -> FromClause:
+    """The table within a condition, `left` steps before the end of its path: made once, as it costs more than a query."""
+    return tables.table(table).alias()
+
+
 def _follow(table: str, source: FromClause, path: list[str], wanted: Condition, viewer: Viewer) -> ColumnElement[bool]:
     name = path[0]
     if len(path) > 1:
         relation = relations(table).get(name)
         if relation is None:
             raise _unknown(table, name, wanted)
-        target = tables.table(relation.target).alias()
+        target = _alias(relation.target, len(path))
         inner = _follow(relation.target, target, path[1:], wanted, viewer)
         if viewer is not None:
             inner = and_(inner, visible(viewer, relation.target, target))
         found = select(target.c[relation.theirs]).where(inner)
         if relation.through:
-            refs = tables.table(relation.through.table).alias()
+            refs = _alias(relation.through.table, len(path))
             found = select(refs.c[relation.through.own]).where(refs.c[relation.through.theirs].in_(found))
         return source.c[relation.own].in_(found)
     if name in fields(table) and fields(table)[name] in source.c:
         return _compare(source.c[fields(table)[name]], wanted)
     if name in lists(table):
         shown = LISTS[table][lists(table)[name]]
-        part = tables.table(shown.table).alias()
+        part = _alias(shown.table, 0)
         if wanted.value is None:
             some = exists().where(part.c[shown.theirs] == source.c.uuid)
             return ~some if wanted.op == "is null" else some
@@ -80,7 +87,7 @@ def _follow(table: str, source: FromClause, path: list[str], wanted: Condition, 
 
 def _tagged(table: str, source: FromClause, tag_table: str, wanted: Condition, viewer: Viewer) -> ColumnElement[bool]:
     """Resources that have such a tag of their own type; a negative operator: those that have none such."""
-    tag = tables.table(tag_table).alias()
+    tag = _alias(tag_table, 0)
     own = tag.c.resource_type == table
     if viewer is not None:
         own = and_(own, visible(viewer, tag_table, tag))
@@ -107,7 +114,7 @@ def _compare(column: ColumnElement[Any], wanted: Condition, indexed: bool = True
         return like(column, text, indexed)
     parts = [part.strip() for part in text.split(",")] if op == "in" else [text]
     if is_text(column):
-        left = Text(column, indexed)
+        left = Text.of(column, indexed)
         return left.ordered(_ORDER[op], text) if op in _ORDER else left.is_one_of(parts)
     if isinstance(column.type, Boolean) and op in _ORDER:
         raise _wrong(wanted, f"{op!r} needs an order, and this field is true or false")

@@ -5,10 +5,11 @@ that no caller keeps the database to themselves.
 """
 
 from collections.abc import Sequence
+from functools import cache, lru_cache
 from typing import Any
 
 from pydantic.alias_generators import to_camel
-from sqlalchemy import ColumnElement, FromClause, func, select, type_coerce
+from sqlalchemy import ColumnElement, FromClause, Select, func, select, type_coerce
 from sqlalchemy.types import DateTime
 
 from controlplane.contract.base import Query
@@ -20,7 +21,7 @@ from controlplane.store.condition import condition
 from controlplane.store.database import Tx
 from controlplane.store.ownership import Viewer, visible
 from controlplane.store.relations import LISTS
-from controlplane.store.text import folded, is_text
+from controlplane.store.text import compared
 
 MOST_VALUES = 10_000  # of all `in` lists together
 _AT_ONCE = 1000  # resources whose lists one statement reads
@@ -50,8 +51,7 @@ def _where(message: Query, source: FromClause, viewer: Viewer) -> list[ColumnEle
         where.append(source.c.type == PARTS[message.resource][1])
     if message.group_by is not None:
         (key,) = source.primary_key
-        column = source.c[_field(message, message.group_by, "groupBy")]
-        alike = folded(column) if is_text(column) else column
+        alike = compared(source.c[_field(message, message.group_by, "groupBy")])
         where = [key.in_(select(func.min(key)).where(*where).group_by(alike))]
     return where
 
@@ -60,7 +60,7 @@ def _inventories(tx: Tx, message: Query, source: FromClause, where: list[ColumnE
     table = table_name(message.resource)
     wanted = list(dict.fromkeys(_field(message, name, "fields") for name in message.fields or ()))
     names = tuple(wanted or shown_columns(table))
-    statement = select(*_columns(table, source, names)).where(*where).order_by(*_order(message, source))
+    statement = _selected(table, names).where(*where).order_by(*_order(message, source))
     write = writer(inventory_of(table), names)
     found = [write(row) for row in tx.execute(statement.limit(message.limit).offset(message.start))]
     if not wanted:
@@ -69,13 +69,25 @@ def _inventories(tx: Tx, message: Query, source: FromClause, where: list[ColumnE
     return found
 
 
+@cache
 def shown_columns(table: str) -> tuple[str, ...]:
     return tuple(name for name in fields(table).values() if name in tables.table(table).c)
 
 
-def _columns(table: str, source: FromClause, names: Sequence[str]) -> list[ColumnElement[Any]]:
+@cache
+def _by_wire(table: str) -> dict[str, str]:
+    known = shown_columns(table)
+    return {wire: column for wire, column in fields(table).items() if column in known}
+
+
+@lru_cache(1024)  # a caller chooses the fields and their order
+def _selected(table: str, names: tuple[str, ...]) -> Select[Any]:
+    return select(*_columns(table, names))
+
+
+def _columns(table: str, names: Sequence[str]) -> list[ColumnElement[Any]]:
     """Dates are read as they are stored, in UTC without zone: that is how they are written."""
-    model = inventory_of(table)
+    model, source = inventory_of(table), tables.table(table)
     return [type_coerce(source.c[name], DateTime) if is_date(model, name) else source.c[name] for name in names]
 
 
@@ -93,7 +105,7 @@ def _fill(tx: Tx, table: str, found: list[dict[str, Any]]) -> None:
             continue
         names = shown_columns(shown.table)
         write = writer(inventory_of(shown.table), names)
-        statement = select(*_columns(shown.table, part, names), belongs)
+        statement = _selected(shown.table, names).add_columns(belongs)
         for row in tx.execute(statement.where(belongs.in_(list(lists))).order_by(*order)):
             lists[row[-1]].append(write(row[:-1]))
 
@@ -104,7 +116,7 @@ def _order(message: Query, source: FromClause) -> list[ColumnElement[Any]]:
     if message.sort_by is None:
         return [source.c.create_date, key] if "create_date" in source.c else [key]
     column = source.c[_field(message, message.sort_by, "sortBy")]
-    by = folded(column) if is_text(column) else column
+    by = compared(column)
     descending = message.sort_direction == "desc"
     if column.nullable:  # said only where it matters: an index serves the database's own order
         return [by.desc().nulls_last() if descending else by.asc().nulls_first(), key]
@@ -112,8 +124,7 @@ def _order(message: Query, source: FromClause) -> list[ColumnElement[Any]]:
 
 
 def _field(message: Query, name: str, parameter: str) -> str:
-    known = shown_columns(table_name(message.resource))
-    by_wire = {wire: column for wire, column in fields(table_name(message.resource)).items() if column in known}
+    by_wire = _by_wire(table_name(message.resource))
     wire = to_camel(name) if "_" in name else name
     if wire not in by_wire:
         possible = ", ".join(by_wire)

@@ -5,6 +5,7 @@ is also a range, which an index serves; a long text (a tag) is indexed by its fi
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, String, and_, func, literal_column
@@ -29,6 +30,11 @@ def folded(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """The column in lower case, itself when it is stored so."""
     name = str(getattr(column, "name", ""))
     return column if name.endswith("uuid") or name in ("mac", "ip") else func.lower(column)
+
+
+def compared(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """What comparisons, order and indexes see of a column of any type."""
+    return Text.of(column, True).whole if is_text(column) else column
 
 
 def head(column: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -56,18 +62,24 @@ def _with_a_plus(element: Any, compiler: Any, **options: Any) -> str:
 
 
 class Text:
-    """One side of a comparison."""
+    """One side of a comparison; made once for each column, as making terms costs more than a query by an index."""
 
-    def __init__(self, column: ColumnElement[Any], indexed: bool = True) -> None:
-        self._whole = folded(column) if indexed else unindexed(folded(column))
+    def __init__(self, column: ColumnElement[Any], indexed: bool) -> None:
+        self.folded = folded(column)
+        self.whole = self.folded if indexed else unindexed(self.folded)
         self._head = head(column) if isinstance(column.type, LongText) else None
 
+    @staticmethod
+    @cache
+    def of(column: ColumnElement[Any], indexed: bool) -> "Text":
+        return Text(column, indexed)
+
     def ordered(self, compare: Callable[[Any, Any], Any], text: str) -> ColumnElement[bool]:
-        return compare(self._whole, fold(text))  # type: ignore[no-any-return]
+        return compare(self.whole, fold(text))  # type: ignore[no-any-return]
 
     def is_one_of(self, texts: Sequence[str]) -> ColumnElement[bool]:
         values = [fold(text) for text in texts]
-        same = self._whole == values[0] if len(values) == 1 else self._whole.in_(values)
+        same = self.whole == values[0] if len(values) == 1 else self.whole.in_(values)
         if self._head is None:
             return same
         heads = sorted({value[:HEAD] for value in values})
@@ -75,7 +87,7 @@ class Text:
 
     def begins(self, text: str) -> list[ColumnElement[bool]]:
         """Bounds within which every text lies that begins so."""
-        left = self._whole if self._head is None else self._head
+        left = self.whole if self._head is None else self._head
         beginning = fold(text)[:HEAD]
         after = _after(beginning)
         return [left >= beginning, *([left < after] if after else [])] if beginning else []
@@ -85,8 +97,8 @@ def like(column: ColumnElement[Any], pattern: str, indexed: bool = True) -> Colu
     r"""SQL's LIKE with `\` before a `%`, `_` or `\` that is meant; at the end it stands for itself."""
     trailing = len(pattern) - len(pattern.rstrip("\\"))
     whole = fold(pattern) + "\\" * (trailing % 2)
-    left = Text(column, indexed)
-    return and_(*left.begins(_beginning(whole)), folded(column).like(whole, escape="\\"))
+    left = Text.of(column, indexed)
+    return and_(*left.begins(_beginning(whole)), left.folded.like(whole, escape="\\"))
 
 
 def _beginning(pattern: str) -> str:

@@ -15,8 +15,8 @@ Json = dict[str, Any]
 GRACE = 60  # seconds a guest gets to shut down
 
 
-def vm_spec(tx: Tx, uuid: str, without: str = "") -> Json:
-    """A `VmSpec` without its power, and without that volume. The caller has counted `generation` up."""
+def vm_spec(tx: Tx, uuid: str, without: str = "", at: str = "") -> Json:
+    """A `VmSpec` without its power, and without that volume, on its host or `at` another. The caller has counted `generation` up."""
     vm = rows.get(tx, "VmInstanceVO", uuid)
     assert vm is not None
     nics = rows.find(tx, "VmNicVO", vm_instance_uuid=uuid, order_by=("device_id",))
@@ -27,7 +27,7 @@ def vm_spec(tx: Tx, uuid: str, without: str = "") -> Json:
     networks = {l3["uuid"]: (bridges[l3["l2_network_uuid"]], l3["mtu"]) for l3 in l3s}
     tags = [row["tag"] for row in rows.find(tx, "SystemTagVO", resource_uuid=uuid, inherent=False)]
     listen = global_config.value(tx, "kvm", "vm.consoleListen")
-    host = rows.get(tx, "HostVO", vm["host_uuid"]) if listen == "management" else None
+    host = rows.get(tx, "HostVO", at or vm["host_uuid"]) if listen == "management" else None
     spec = VmSpec(
         console_listen=host["management_ip"] if host else "127.0.0.1",
         generation=vm["generation"],

@@ -15,6 +15,7 @@ from controlplane.store.database import Database, Tx
 if TYPE_CHECKING:
     from controlplane.agents.authority import Authority
     from controlplane.agents.client import HostClients
+    from controlplane.operations.engine import Engine
     from controlplane.workflows.network_sync import NetworkSync
 
 
@@ -38,6 +39,7 @@ class World:
     network: NetworkSync
     settings: Settings
     authority: Authority | None = None  # None where hosts are joined in-process, without TLS
+    engine: Engine[World] | None = None  # that runs the operations of this node, for those that begin others
     extras: dict[str, Any] = field(default_factory=dict)
 
 

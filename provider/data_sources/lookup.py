@@ -12,7 +12,10 @@ from provider.framework.resource import Context
 from provider.framework.schema import Attr, Nested, Schema
 from provider.framework.types import Value
 
-WISHES_ONLY = ("timeouts", "expunge", "user_data_on_change", "user_data_wo_version")  # no fact stands behind them
+# No fact stands behind them.
+WISHES_ONLY = (
+    "timeouts", "expunge", "deletion_protection", "allow_restart", "user_data_on_change", "user_data_wo_version",
+)  # fmt: skip
 
 
 class Findable(Protocol):

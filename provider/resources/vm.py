@@ -14,7 +14,7 @@ from provider.framework.plan import Object, Plan
 from provider.framework.resource import Context
 from provider.framework.schema import Attr, Nested, Schema, computed, optional, required
 from provider.framework.types import BOOL, NUMBER, STRING, UNKNOWN, Value, list_of, set_of
-from provider.resources.base import Table, identity, reference, timeouts
+from provider.resources.base import Table, deletion_protection, identity, reference, timeouts
 from provider.resources.vm_move import ALLOW_RESTART, move, plan_move
 from provider.resources.vm_tags import VmTags, user_data_size
 
@@ -185,6 +185,7 @@ class Vm(Table):
             "memory_size": computed(NUMBER, "Memory, in bytes."),
         }
         | ALLOW_RESTART
+        | deletion_protection("VM")
         | timeouts(create="30m"),
         "A virtual machine. Creating returns when it runs (or is stopped, as wished) and its address is known.",
         rules=(_networks_agree, _user_data_is_one),
