@@ -76,7 +76,7 @@ class CreateVmInstance(Create):
 
     Of `hostUuid`, `clusterUuid` and `zoneUuid` the narrowest decides. System tags: `userdata::`, `sshkey::`,
     `rootPassword::`, `hostname::<name>`, `staticIp::<L3 uuid>::<address>`, `metadataTokens::required|optional`. What is
-    odd about user data and does not stand in the way is a text in `warnings` beside the inventory.
+    odd about a tag and does not stand in the way is told in `warnings` beside the inventory: `{tag, details}` each.
     """
 
     route = Route("POST", "/vm-instances")

@@ -101,7 +101,7 @@ class Database:
             options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
         def attempt() -> T:
-            with self.engine.connect().execution_options(**options) as tx:
+            with self.engine.connect().execution_options(**options) as tx, tx.begin():
                 return fn(tx)
 
         return _persist(attempt)

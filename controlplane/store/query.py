@@ -16,7 +16,7 @@ from controlplane.contract.base import Query
 from controlplane.contract.error import invalid
 from controlplane.contract.queryable import PARTS, fields, inventory_of, table_name
 from controlplane.contract.shown import is_date, writer
-from controlplane.store import prepared, tables
+from controlplane.store import query_shape, tables
 from controlplane.store.condition import Asked, check, condition
 from controlplane.store.database import Tx
 from controlplane.store.ownership import Viewer, visible
@@ -46,7 +46,7 @@ def _where(message: Query, source: FromClause, viewer: Viewer) -> list[ColumnEle
     if values > MOST_VALUES:
         raise invalid(f"{message.api_name()} takes {MOST_VALUES} values in lists at most, not {values}", "conditions")
     alone = len(message.conditions) == 1
-    asked = [Asked(one, prepared.given(number), viewer) for number, one in enumerate(message.conditions)]
+    asked = [Asked(one, query_shape.given(number), viewer) for number, one in enumerate(message.conditions)]
     where = [condition(message.resource, source, one, alone=alone) for one in asked]
     if viewer is not None:
         where.append(visible(viewer, table_name(message.resource), source))
@@ -63,13 +63,13 @@ def _inventories(tx: Tx, message: Query, source: FromClause, viewer: Viewer) -> 
     table = table_name(message.resource)
     wanted = list(dict.fromkeys(_field(message, name, "fields") for name in message.fields or ()))
     names = tuple(wanted or shown_columns(table))
-    given = prepared.values(message)
-    shape = prepared.shape(message, names, viewer, given)
-    statement = prepared.kept(shape)
+    given = query_shape.values(message)
+    shape = query_shape.shape(message, names, viewer, given)
+    statement = query_shape.kept(shape)
     if statement is None:
         rows = _selected(table, names).where(*_where(message, source, viewer)).order_by(*_order(message, source))
         statement = rows.limit(bindparam("limit", type_=Integer)).offset(bindparam("start", type_=Integer))
-        prepared.keep(shape, statement, message)
+        query_shape.keep(shape, statement, message)
     write = writer(inventory_of(table), names)
     page = {"limit": message.limit, "start": message.start}
     found = [write(row) for row in tx.execute(statement, page | given).fetchall()]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from provider.framework.diagnostics import Diagnostics
+from provider.framework.diagnostics import Diagnostics, Path, Refused
 from provider.framework.plan import Object, Plan
 from provider.framework.schema import Schema
 from provider.framework.types import Value
@@ -36,6 +36,9 @@ class Resource:
 
     def modify_plan(self, plan: Plan) -> None:
         """Refine a create or an update; not called for a destroy."""
+
+    def guarded(self, state: Object, because: Sequence[Path]) -> Refused | None:
+        """Why this must not be destroyed or, for changes of these attributes, be replaced. None: it may."""
 
     def create(self, context: Context, planned: Object) -> Object:
         """Make it and return its state. On failure nothing is left, or `Partial` says what is."""
@@ -80,3 +83,6 @@ class Provider(Protocol):
 
     def explain(self, error: Exception, schema: Schema) -> Diagnostics | None:
         """Diagnostics for an exception that the provider knows; None for a surprise."""
+
+    def remarks(self, client: Any, config: Object) -> Diagnostics:
+        """What is to be said of the change that this thread has just made, besides its result."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from provider.framework.diagnostics import Diagnostics, Partial, Refused
+from provider.framework.diagnostics import Diagnostics, Partial, Path, Refused
 from provider.framework.plan import Object, Plan, draft, replaced
 from provider.framework.resource import Context, DataSource, Provider, Resource
 from provider.framework.schema import Schema
@@ -75,7 +75,7 @@ class Servicer:
         )
 
     def _capabilities(self) -> pb.ServerCapabilities:
-        return pb.ServerCapabilities(get_provider_schema_optional=True)
+        return pb.ServerCapabilities(get_provider_schema_optional=True, plan_destroy=True)
 
     # Is the configuration right?
 
@@ -166,14 +166,18 @@ class Servicer:
         planned_state, replace = request.proposed_new_state, []
         with self._reporting(schema, diagnostics):
             proposed = values.decode(request.proposed_new_state, schema.type)
-            if proposed is not None:
-                prior = values.decode(request.prior_state, schema.type)
+            prior = values.decode(request.prior_state, schema.type)
+            if proposed is None:
+                _must_not_be_guarded(resource, prior or {}, [])
+            else:
                 config = values.decode(request.config, schema.type)
                 planned = draft(schema, config, prior, proposed)
                 plan = Plan(config, prior, planned, private, diagnostics, client=self.client)
                 resource.modify_plan(plan)
                 if prior is not None:
                     replace = replaced(schema.attributes, prior, plan.planned) + plan.replace
+                    if replace and not diagnostics.failed:
+                        _must_not_be_guarded(resource, prior, replace)
                 planned_state = values.encode(plan.planned, schema.type)
         return pb.PlanResourceChange.Response(
             planned_state=planned_state,
@@ -192,6 +196,7 @@ class Servicer:
         with self._busy(), self._reporting(schema, context.diagnostics) as report:
             try:
                 if planned is None:
+                    _must_not_be_guarded(resource, prior or {}, [])  # a plan may have been made to replace it
                     resource.delete(context, prior or {})
                     state = None
                 elif prior is None:
@@ -201,6 +206,7 @@ class Servicer:
             except Partial as partial:
                 state = partial.state
                 report(partial.cause)
+        context.diagnostics.items += self.provider.remarks(self.client, context.config).items
         return pb.ApplyResourceChange.Response(
             new_state=values.encode(state, schema.type),
             private=_dump(context.private),
@@ -251,6 +257,12 @@ class Servicer:
             yield report
         except Exception as error:
             report(error)
+
+
+def _must_not_be_guarded(resource: Resource, state: Object, because: list[Path]) -> None:
+    refusal = resource.guarded(state, because)
+    if refusal is not None:
+        raise refusal
 
 
 def _load(private: bytes) -> dict[str, Value]:

@@ -128,3 +128,6 @@ class Toy:
 
     def explain(self, error: Exception, schema: Schema) -> Diagnostics | None:
         return None
+
+    def remarks(self, client: object, config: Object) -> Diagnostics:
+        return Diagnostics()

@@ -1,81 +1,56 @@
-"""Statements that are kept serve other values of the same shape, and nothing else."""
+"""Prepared statements, on both databases: values, lists of any length, errors."""
+
+import datetime
 
 import pytest
+from sqlalchemy import bindparam, select
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 
-import controlplane.contract  # noqa: F401
-from benchmarks.query import seed, uuid
-from controlplane.contract.base import Condition
-from controlplane.contract.error import ApiError
-from controlplane.contract.vm import QueryVmInstance
-from controlplane.store import prepared, query, schema
-from controlplane.store.database import Database
+from controlplane.store import rows, tables
+from controlplane.store.database import Database, Tx
+from controlplane.store.prepared import Prepared, among
 
-
-@pytest.fixture(scope="module")
-def db(tmp_path_factory):
-    db = Database(f"sqlite:///{tmp_path_factory.mktemp('prepared')}/steppe.db")
-    schema.upgrade(db)
-    seed(db, 200)
-    yield db
-    db.close()
+ZONE = tables.table("ZoneVO")
+VM = tables.table("VmInstanceVO")
 
 
-@pytest.fixture
-def ask(db, monkeypatch):
-    monkeypatch.setattr(prepared, "_kept", {})
+async def test_values_are_converted_both_ways(db: Database) -> None:
+    made = datetime.datetime(2016, 1, 30, 15, 1, 3, tzinfo=datetime.timezone(datetime.timedelta(hours=1)))
+    find = Prepared(select(VM.c.has_rebooted, VM.c.create_date).where(VM.c.create_date == bindparam("moment")))
 
-    def ask(*conditions, viewer=None, **more):
-        wanted = [Condition(name=name, op=op, value=value) for name, op, value in conditions]
-        message = QueryVmInstance(conditions=wanted, fields=["uuid", "name"], **more)
-        return [one["name"] for one in db.read_now(lambda tx: query.run(tx, message, viewer))["inventories"]]
+    def work(tx: Tx) -> None:
+        rows.insert(tx, "VmInstanceVO", uuid="a" * 32, name="vm", has_rebooted=True, create_date=made)
+        assert find.all(tx, {"moment": made}) == [[True, made]]
+        rebooted, date = find.first(tx, {"moment": made}) or (None, None)
+        assert rebooted is True and date.tzinfo is datetime.UTC
+        assert find.first(tx, {"moment": made + datetime.timedelta(seconds=1)}) is None
 
-    return ask
-
-
-def test_one_statement_for_all_values(ask):
-    for number in (1, 2, 150):
-        assert ask(("name", "=", f"VM-{number}"), ("state", "!=", "None")) == [f"vm-{number}"]
-    assert ask(("name", "=", "nobody"), ("state", "!=", "None")) == []
-    assert len(prepared._kept) == 1
+    await db.write(work)
 
 
-def test_a_page_is_not_part_of_it(ask):
-    assert ask(("name", "like", "vm-1%"), limit=2) == ["vm-1", "vm-10"]
-    assert ask(("name", "like", "vm-1%"), limit=1, start=2) == ["vm-11"]
-    assert len(prepared._kept) == 1
+@pytest.mark.parametrize("count", [0, 1, 40_000])
+async def test_a_list_of_any_length_is_one_value(db: Database, count: int) -> None:
+    by_name = Prepared(select(ZONE.c.name).where(among(ZONE.c.name, "names")))
+    by_number = Prepared(select(VM.c.name).where(among(VM.c.internal_id, "numbers")))
+
+    def work(tx: Tx) -> None:
+        rows.insert(tx, "ZoneVO", uuid="a" * 32, name='"0"')
+        rows.insert(tx, "VmInstanceVO", uuid="a" * 32, name="vm", internal_id=0)
+        assert len(by_name.all(tx, {"names": [f'"{number}"' for number in range(count)]})) == min(count, 1)
+        assert len(by_number.all(tx, {"numbers": list(range(count))})) == min(count, 1)
+
+    await db.write(work)
 
 
-def test_patterns_without_a_beginning_are_of_another_shape(ask):
-    assert len(ask(("name", "like", "vm-19%"))) == 11
-    assert len(ask(("name", "like", "%-19%"))) == 11
-    assert ask(("name", "like", "vm-1\\%")) == []
-    assert len(prepared._kept) == 2
+async def test_an_error_tells_no_value(db: Database) -> None:
+    await db.write(lambda tx: rows.insert(tx, "ZoneVO", uuid="a" * 32, name="secret"))
+    with pytest.raises(IntegrityError) as raised:
+        await db.write(lambda tx: rows.insert(tx, "ZoneVO", uuid="a" * 32, name="secret"))
+    assert "secret" not in str(raised.value)
+    assert await db.read(lambda tx: rows.count(tx, "ZoneVO")) == 1
 
 
-def test_numbers_lists_and_null_are_right_each_time(ask):
-    assert len(ask(("cpuNum", "=", "2"), limit=1000)) == 200
-    assert ask(("cpuNum", "=", "3")) == []
-    assert ask(("uuid", "in", f"{uuid(1, 7)},{uuid(1, 8)}")) == ["vm-7", "vm-8"]
-    assert prepared._kept == {}
-    assert len(ask(("description", "is null", None), limit=1000)) == 200
-    assert ask(("description", "is not null", None)) == []
-
-
-def test_each_viewer_has_their_own(ask):
-    assert ask(("name", "=", "vm-1")) == ["vm-1"]
-    assert ask(("name", "=", "vm-1"), viewer="a" * 32) == []
-    assert ask(("name", "=", "vm-1")) == ["vm-1"]
-
-
-@pytest.mark.parametrize("condition", [("name", "=", "a\0"), ("name", "like", "x" * 10_001), ("name", "=", None)])
-def test_a_kept_statement_takes_no_value_that_is_refused(ask, condition):
-    ask(("name", "=", "vm-1")), ask(("name", "like", "vm-1%"))
-    with pytest.raises(ApiError):
-        ask(condition)
-
-
-def test_there_is_a_bound(ask, monkeypatch):
-    monkeypatch.setattr(prepared, "MOST", 2)
-    for field in ("name", "state", "hostUuid", "platform"):
-        ask((field, "=", "x"))
-    assert len(prepared._kept) == 2
+async def test_a_value_that_is_missing_is_a_fault(db: Database) -> None:
+    find = Prepared(select(ZONE.c.name).where(ZONE.c.uuid == bindparam("sought")))
+    with pytest.raises((KeyError, ProgrammingError), match="sought"):
+        await db.read(lambda tx: find.first(tx, {}))
