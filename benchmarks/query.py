@@ -20,6 +20,7 @@ from typing import Any
 from sqlalchemy import Table
 
 import controlplane.contract  # noqa: F401
+from benchmarks.priority import ahead
 from controlplane.contract.base import Condition
 from controlplane.contract.vm import QueryVmInstance
 from controlplane.store import query, schema, tables
@@ -202,6 +203,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=500)
     parser.add_argument("--url", help="an empty database; the default is SQLite in a temporary folder")
     options = parser.parse_args()
+    ahead()
     with tempfile.TemporaryDirectory(prefix="steppe-query-") as folder:
         db = Database(options.url or f"sqlite:///{folder}/steppe.db")
         schema.upgrade(db)
