@@ -21,7 +21,7 @@ from tools.dev.cloud import SimulatedCloud
 
 PLANS, STARTS = 5, 15
 RESOURCES = 12  # of the example, with two hosts and two VMs
-LIMIT_RATIO, LIMIT_START = 12.0, 0.120
+LIMIT_RATIO, LIMIT_START = 12.0, 0.100
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFh bench"
 
 

@@ -9,6 +9,7 @@
 
 import argparse
 import gc
+import itertools
 import json
 import sqlite3
 import tempfile
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import Table
 
 import controlplane.contract  # noqa: F401
 from controlplane.contract.base import Condition
@@ -75,18 +76,41 @@ def volumes(count: int) -> Iterator[dict[str, Any]]:
 
 
 def seed(db: Database, count: int) -> None:
-    with db.engine.begin() as tx:
-        if db.is_sqlite:
-            tx.exec_driver_sql("PRAGMA cache_size=-262144")
-        for table, rows in (("VmInstanceVO", vms), ("SystemTagVO", tags), ("VmNicVO", nics), ("VolumeVO", volumes)):
-            some: list[dict[str, Any]] = []
-            for row in rows(count if table in ("VmInstanceVO", "SystemTagVO") else min(count, 100_000)):
-                some.append(row)
-                if len(some) == 20_000:
-                    tx.execute(insert(tables.table(table)), some)
-                    some = []
-            if some:
-                tx.execute(insert(tables.table(table)), some)
+    """Through the plain drivers, with the indexes made afterwards: a tenth of the time that rows with indexes take."""
+    for name, rows in (("VmInstanceVO", vms), ("SystemTagVO", tags), ("VmNicVO", nics), ("VolumeVO", volumes)):
+        table = tables.table(name)
+        for index in table.indexes:
+            index.drop(db.engine)
+        raw: Any = db.engine.raw_connection()
+        _store(raw.cursor(), db.is_sqlite, table, rows(count))
+        raw.commit()
+        raw.close()
+        for index in table.indexes:
+            index.create(db.engine)
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as tx:
+        tx.exec_driver_sql("PRAGMA optimize" if db.is_sqlite else "VACUUM ANALYZE")  # as both do by themselves in time
+
+
+def _store(cursor: Any, is_sqlite: bool, table: Table, rows: Iterator[dict[str, Any]]) -> None:
+    absent: dict[str, Any] = {
+        column.name: column.default.arg for column in table.c if column.default and column.default.is_scalar
+    }
+    first = next(rows)
+    names = list(absent | first)
+    columns = f'"{table.name}" ({", ".join(names)})'
+    values = (list((absent | row).values()) for row in itertools.chain([first], rows))
+    if is_sqlite:
+        sql = f"INSERT INTO {columns} VALUES ({', '.join('?' * len(names))})"
+        cursor.execute("BEGIN")
+        cursor.executemany(sql, ([_sqlite(one) for one in row] for row in values))
+        return
+    with cursor.copy(f"COPY {columns} FROM STDIN") as copy:
+        for row in values:
+            copy.write_row([one.replace(tzinfo=None) if isinstance(one, datetime) else one for one in row])
+
+
+def _sqlite(value: Any) -> Any:
+    return value.strftime("%Y-%m-%d %H:%M:%S.%f") if isinstance(value, datetime) else value
 
 
 def spent(work: Callable[[int], object], runs: int) -> list[float]:
@@ -120,8 +144,9 @@ def measure(db: Database, count: int, runs: int) -> None:
         cursor.execute(sql.replace("?", mark), values)
         return [column[0] for column in cursor.description], cursor.fetchall()
 
+    state = "+state" if db.is_sqlite else "state"  # or SQLite begins with all that run, twenty times as slow
     by_hand = (
-        'SELECT uuid, name, state, host_uuid FROM "VmInstanceVO" WHERE state = ? AND uuid IN (SELECT resource_uuid FROM '
+        f'SELECT uuid, name, state, host_uuid FROM "VmInstanceVO" WHERE {state} = ? AND uuid IN (SELECT resource_uuid FROM '
         "\"SystemTagVO\" WHERE resource_type = 'VmInstanceVO' AND lower(substr(tag, 1, 100)) >= ? AND "
         "lower(substr(tag, 1, 100)) < ?) ORDER BY create_date, uuid LIMIT 100"
     )
@@ -186,9 +211,6 @@ def main() -> None:
         try:
             begun = time.perf_counter()
             seed(db, options.rows)
-            if not db.is_sqlite:  # which plans without statistics
-                with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as tx:
-                    tx.exec_driver_sql("ANALYZE")
             print(f"{options.rows} VMs stored in {time.perf_counter() - begun:.0f} s; SQLite {sqlite3.sqlite_version}")
             measure(db, options.rows, options.runs)
         finally:

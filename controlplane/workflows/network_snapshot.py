@@ -17,7 +17,8 @@ _OF_NIC = ("uuid", "vm_instance_uuid", "l3_network_uuid", "mac", "ip", "tap")
 
 
 def snapshot(tx: Tx, host_uuid: str, generation: int) -> SnapshotSpec:
-    """VMs are on the host from before their start until after their end (`VmInstanceVO.host_uuid`)."""
+    """VMs are on the host from before their start until after their end (`VmInstanceVO.host_uuid`); one that moves while it
+    runs is on two (`dest_host_uuid`)."""
     host = rows.get(tx, "HostVO", host_uuid)
     if host is None:
         return SnapshotSpec(generation=generation)
@@ -32,7 +33,9 @@ def snapshot(tx: Tx, host_uuid: str, generation: int) -> SnapshotSpec:
         )
         for l2 in sorted(l2s.values(), key=lambda l2: str(l2["uuid"]))
     ]
-    vms = {vm["uuid"]: vm for vm in rows.find(tx, "VmInstanceVO", only=_OF_VM, host_uuid=host_uuid)}
+    placed = rows.find(tx, "VmInstanceVO", only=_OF_VM, host_uuid=host_uuid)
+    coming = rows.find(tx, "VmInstanceVO", only=_OF_VM, dest_host_uuid=host_uuid)
+    vms = {vm["uuid"]: vm for vm in (*placed, *coming)}
     if not vms:
         return SnapshotSpec(generation=generation, bridges=bridges)
     nics = [nic for nic in rows.find(tx, "VmNicVO", only=_OF_NIC, vm_instance_uuid=list(vms)) if nic["ip"]]

@@ -14,11 +14,12 @@ from typing import Any, TypeVar
 import libvirt
 
 from hostagent.contract.error import HostError, broken
-from hostagent.contract.vm import ConsoleKind, VmState
+from hostagent.contract.vm import ConsoleKind, Migration, VmState
 from hostagent.drivers import consoles, domain_xml, live_domain
 from hostagent.drivers.kvm_probe import KvmProbe
 from hostagent.drivers.libvirt_connection import REBOOTED, LibvirtConnection
 from hostagent.drivers.live_disks import LiveDisks
+from hostagent.drivers.live_migration import LiveMigration
 from hostagent.ports.hypervisor import Domain, DomainStatus, HypervisorFacts, Watcher
 
 T = TypeVar("T")
@@ -38,6 +39,11 @@ STATES = {
     libvirt.VIR_DOMAIN_SHUTOFF: VmState.stopped,
     libvirt.VIR_DOMAIN_CRASHED: VmState.crashed,
 }
+MIGRATION: dict[tuple[int, int], Migration] = {
+    (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION): "moving",
+    (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP): "moving",
+    (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_MIGRATED): "left",
+}
 EVENTS = {
     libvirt.VIR_DOMAIN_EVENT_STARTED: (VmState.running, "booted"),
     libvirt.VIR_DOMAIN_EVENT_RESUMED: (VmState.running, "resumed"),
@@ -54,7 +60,7 @@ STOPPED = {
 }
 
 
-class LibvirtHypervisor(LiveDisks):
+class LibvirtHypervisor(LiveDisks, LiveMigration):
     def __init__(self, connection: LibvirtConnection, probe: KvmProbe, serial_directory: Path) -> None:
         self._connection = connection
         self._probe = probe
@@ -63,16 +69,19 @@ class LibvirtHypervisor(LiveDisks):
     async def facts(self) -> HypervisorFacts:
         domain_type, reason = await self._probe.decide()
 
-        def ask(connection: Any) -> tuple[int, int, str]:
+        def ask(connection: Any) -> tuple[int, int, str, str]:
             capabilities = connection.getDomainCapabilities(None, "x86_64", "pc", domain_type, 0)
-            return connection.getLibVersion(), connection.getVersion(), capabilities
+            expanded = _expanded(connection, domain_type, domain_xml.host_model(capabilities))
+            return connection.getLibVersion(), connection.getVersion(), capabilities, expanded
 
         try:
-            library, qemu, capabilities = await self._connection.call(ask)
+            library, qemu, capabilities, cpu = await self._connection.call(ask)
         except HostError as error:
             return HypervisorFacts("", "", domain_type, reason, problem=error.problem.message)
         _, models = domain_xml.read_capabilities(capabilities)
-        return HypervisorFacts(_version(library), _version(qemu), domain_type, reason, models)
+        return HypervisorFacts(
+            _version(library), _version(qemu), domain_type, reason, models, domain_xml.cpu_features(cpu)
+        )
 
     async def watch(self, watcher: Watcher) -> None:
         def on_event(uuid: str, event: int, detail: int) -> None:
@@ -204,7 +213,17 @@ def _status(domain: Any) -> DomainStatus | None:
         cpu_mode=domain_xml.read_cpu_mode(live) if is_on else "",
         consoles=ports if is_on else (),
         serial_log=serial_log,
+        migration=MIGRATION.get((state, reason), ""),
     )
+
+
+def _expanded(connection: Any, domain_type: str, model: str) -> str:
+    """The host's CPU model with all features that it stands for; "" where there is none."""
+    if not model:
+        return ""
+    flags = libvirt.VIR_CONNECT_BASELINE_CPU_EXPAND_FEATURES
+    expanded = connection.baselineHypervisorCPU(None, "x86_64", "pc", domain_type, [model], flags)
+    return str(expanded)
 
 
 def _version(number: int) -> str:

@@ -4,6 +4,8 @@ A change is a job whose id is chosen here, so a request whose answer was lost ca
 Ctrl-C and time-outs cancel the job at the control plane, which undoes what was done; then the truth is reported.
 """
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 import logging
@@ -11,12 +13,14 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from provider.client.access_key import AccessKey
-from provider.client.errors import ApiFailure, Stopped, TimedOut, Unreachable
-from provider.client.transport import Answer, Interrupted, Transport
+from provider.client.errors import ApiFailure, Interrupted, Stopped, TimedOut, Unreachable
+
+if TYPE_CHECKING:  # every resource names this module: the HTTP client is loaded by those who connect
+    from provider.client.access_key import AccessKey
+    from provider.client.transport import Answer, Transport
 
 log = logging.getLogger("provider.client")
 POLL = 25  # seconds of one long poll

@@ -32,6 +32,10 @@ class Unreachable(Exception):
     """The control plane did not answer, or not in its own words."""
 
 
+class Interrupted(Exception):
+    """The stop event was set while waiting for an answer."""
+
+
 class Stopped(Exception):
     """The user asked to stop, and the operation was cancelled at the control plane."""
 
