@@ -11,10 +11,12 @@ from provider.client.errors import ApiFailure, Unreachable, explain, remarks
 from provider.data_sources import Inventories, Lookup, Query
 from provider.framework import validate
 from provider.framework.diagnostics import Diagnostics
+from provider.framework.function import Function
 from provider.framework.plan import Object
 from provider.framework.resource import DataSource, Resource
 from provider.framework.schema import Schema, optional
 from provider.framework.types import STRING, set_of, wholly_known
+from provider.functions import ALL as FUNCTIONS
 from provider.resources import ALL
 from provider.wire.server import serve
 
@@ -63,6 +65,7 @@ class Steppe:
         *(Inventories(resource) for resource in ALL),
         Query(),
     )
+    functions: Sequence[Function] = FUNCTIONS
 
     def configure(self, config: Object, stop: threading.Event, diagnostics: Diagnostics) -> object:
         """Log in. Returns the client, or None after an error."""

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from provider.framework.diagnostics import Diagnostics, Partial, Path, Refused
+from provider.framework.function import Function, Wrong
 from provider.framework.plan import Object, Plan, draft, replaced
 from provider.framework.resource import Context, DataSource, Provider, Resource
 from provider.framework.schema import Schema
@@ -30,6 +31,7 @@ class Servicer:
         self.provider = provider
         self.resources: dict[str, Resource] = {resource.type_name: resource for resource in provider.resources}
         self.data_sources: dict[str, DataSource] = {source.type_name: source for source in provider.data_sources}
+        self.functions: dict[str, Function] = {function.name: function for function in provider.functions}
         self.stop = threading.Event()
         self.client: Any = None
         self._running = 0
@@ -52,6 +54,8 @@ class Servicer:
             "ApplyResourceChange": self.apply_resource_change,
             "ImportResourceState": self.import_resource_state,
             "ReadDataSource": self.read_data_source,
+            "GetFunctions": self.get_functions,
+            "CallFunction": self.call_function,
             "StopProvider": self.stop_provider,
         }
         return {name: (call, getattr(pb, name).Request) for name, call in calls.items()}
@@ -64,6 +68,7 @@ class Servicer:
             server_capabilities=self._capabilities(),
             resources=[names(type_name=name) for name in sorted(self.resources)],
             data_sources=[names(type_name=name) for name in sorted(self.data_sources)],
+            functions=[pb.GetMetadata.FunctionName(name=name) for name in sorted(self.functions)],
         )
 
     def get_provider_schema(self, _request: Any) -> Any:
@@ -72,7 +77,14 @@ class Servicer:
             resource_schemas={name: messages.schema(one.schema) for name, one in self.resources.items()},
             data_source_schemas={name: messages.schema(one.schema) for name, one in self.data_sources.items()},
             server_capabilities=self._capabilities(),
+            functions=self._functions(),
         )
+
+    def get_functions(self, _request: Any) -> Any:
+        return pb.GetFunctions.Response(functions=self._functions())
+
+    def _functions(self) -> dict[str, pb.Function]:
+        return {name: messages.function(one) for name, one in self.functions.items()}
 
     def _capabilities(self) -> pb.ServerCapabilities:
         return pb.ServerCapabilities(get_provider_schema_optional=True, plan_destroy=True)
@@ -157,6 +169,21 @@ class Servicer:
             config = values.decode(request.config, source.schema.type)
             state = values.encode(source.read(context, config), source.schema.type)
         return pb.ReadDataSource.Response(state=state, diagnostics=messages.diagnostics(context.diagnostics.items))
+
+    def call_function(self, request: Any) -> Any:
+        function = self.functions[request.name]
+        try:
+            arguments = [
+                values.decode_any(given) if parameter.type is None else values.decode(given, parameter.type)
+                for given, parameter in zip(request.arguments, function.parameters, strict=True)
+            ]
+            return pb.CallFunction.Response(result=values.encode(function.call(arguments), function.returns))
+        except Wrong as wrong:
+            return pb.CallFunction.Response(error=pb.FunctionError(text=str(wrong), function_argument=wrong.argument))
+        except Exception as error:
+            log.error("unexpected %s", type(error).__name__, exc_info=error)
+            text = f"the provider failed unexpectedly: {type(error).__name__}: {error}; please report it"
+            return pb.CallFunction.Response(error=pb.FunctionError(text=text))
 
     # Change.
 

@@ -117,6 +117,7 @@ class Toy:
         self.thing = Thing()
         self.resources = (self.thing,)
         self.data_sources = (Echo(),)
+        self.functions = ()
 
     def configure(self, config: Object, stop: threading.Event, diagnostics: Diagnostics) -> object:
         if config["greeting"] == "rude":
