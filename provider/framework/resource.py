@@ -6,7 +6,7 @@ Methods get plain Python and raise `Refused` (or any exception that the provider
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from provider.framework.diagnostics import Diagnostics, Path, Refused
 from provider.framework.function import Function
@@ -31,6 +31,7 @@ class Resource:
 
     type_name: str
     schema: Schema
+    identity: ClassVar[str | None] = None  # the attribute that tells it from all others; `import_state` takes it
 
     def noticed(self, state: Object) -> None:
         """Terraform has this in its state; called before anything is planned, without a client."""

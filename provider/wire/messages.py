@@ -49,7 +49,7 @@ def _attribute(name: str, attribute: Attr) -> pb.Schema.Attribute:
             pb.Schema.Object(attributes=_attributes(nested.attributes), nesting=_NESTING[nested.nesting])
         )
     else:
-        message.type = _spelled(attribute.shape)
+        message.type = spelled(attribute.shape)
     return message
 
 
@@ -58,7 +58,7 @@ def function(source: Function) -> pb.Function:
         parameters=[
             pb.Function.Parameter(
                 name=one.name,
-                type=_spelled(one.type),
+                type=spelled(one.type),
                 description=one.description,
                 description_kind=pb.MARKDOWN,
             )
@@ -68,11 +68,11 @@ def function(source: Function) -> pb.Function:
         description=source.description,
         description_kind=pb.MARKDOWN,
     )
-    getattr(message, "return").type = _spelled(source.returns)  # a word of Python's
+    getattr(message, "return").type = spelled(source.returns)  # a word of Python's
     return message
 
 
-def _spelled(type_: Type | None) -> bytes:
+def spelled(type_: Type | None) -> bytes:
     return json.dumps("dynamic" if type_ is None else type_.spelled()).encode()
 
 

@@ -18,7 +18,7 @@ from provider.framework.resource import Context, DataSource, Provider, Resource
 from provider.framework.schema import Schema
 from provider.framework.types import Value
 from provider.framework.validate import check
-from provider.wire import messages, values
+from provider.wire import identity, messages, values
 from provider.wire import tfplugin6_pb2 as pb
 
 log = logging.getLogger("provider.wire")
@@ -48,6 +48,8 @@ class Servicer:
             "ValidateResourceConfig": self.validate_resource_config,
             "ValidateDataResourceConfig": self.validate_data_resource_config,
             "UpgradeResourceState": self.upgrade_resource_state,
+            "GetResourceIdentitySchemas": self.get_resource_identity_schemas,
+            "UpgradeResourceIdentity": self.upgrade_resource_identity,
             "ConfigureProvider": self.configure_provider,
             "ReadResource": self.read_resource,
             "PlanResourceChange": self.plan_resource_change,
@@ -79,6 +81,9 @@ class Servicer:
             server_capabilities=self._capabilities(),
             functions=self._functions(),
         )
+
+    def get_resource_identity_schemas(self, _request: Any) -> Any:
+        return pb.GetResourceIdentitySchemas.Response(identity_schemas=identity.schemas(self.resources.values()))
 
     def get_functions(self, _request: Any) -> Any:
         return pb.GetFunctions.Response(functions=self._functions())
@@ -135,15 +140,25 @@ class Servicer:
             upgraded_state=upgraded, diagnostics=messages.diagnostics(diagnostics.items)
         )
 
+    def upgrade_resource_identity(self, request: Any) -> Any:
+        resource, diagnostics = self.resources[request.type_name], Diagnostics()
+        upgraded = None
+        with self._reporting(resource.schema, diagnostics):
+            upgraded = identity.upgraded(resource, request.raw_identity.json)
+        return pb.UpgradeResourceIdentity.Response(
+            upgraded_identity=upgraded, diagnostics=messages.diagnostics(diagnostics.items)
+        )
+
     def read_resource(self, request: Any) -> Any:
         resource, context = self.resources[request.type_name], self._context(request.private)
         type_ = resource.schema.type
-        new_state = request.current_state
+        new_state, known = request.current_state, None
         with self._reporting(resource.schema, context.diagnostics):
-            state = values.decode(request.current_state, type_)
-            new_state = values.encode(resource.read(context, state), type_)
+            found = resource.read(context, values.decode(request.current_state, type_))
+            new_state, known = values.encode(found, type_), identity.of(resource, found)
         return pb.ReadResource.Response(
             new_state=new_state,
+            new_identity=known,
             private=_dump(context.private),
             diagnostics=messages.diagnostics(context.diagnostics.items),
         )
@@ -152,10 +167,13 @@ class Servicer:
         resource, context = self.resources[request.type_name], self._context(b"")
         imported = []
         with self._reporting(resource.schema, context.diagnostics):
-            state = values.encode(resource.import_state(context, request.id), resource.schema.type)
+            state = resource.import_state(context, identity.identifier(resource, request))
             imported.append(
                 pb.ImportResourceState.ImportedResource(
-                    type_name=request.type_name, state=state, private=_dump(context.private)
+                    type_name=request.type_name,
+                    state=values.encode(state, resource.schema.type),
+                    private=_dump(context.private),
+                    identity=identity.of(resource, state),
                 )
             )
         return pb.ImportResourceState.Response(
@@ -190,7 +208,7 @@ class Servicer:
     def plan_resource_change(self, request: Any) -> Any:
         resource, diagnostics = self.resources[request.type_name], Diagnostics()
         schema, private = resource.schema, _load(request.prior_private)
-        planned_state, replace = request.proposed_new_state, []
+        planned_state, replace, known = request.proposed_new_state, [], None
         with self._reporting(schema, diagnostics):
             proposed = values.decode(request.proposed_new_state, schema.type)
             prior = values.decode(request.prior_state, schema.type)
@@ -206,8 +224,10 @@ class Servicer:
                     if replace and not diagnostics.failed:
                         _must_not_be_guarded(resource, prior, replace)
                 planned_state = values.encode(plan.planned, schema.type)
+                known = identity.of(resource, plan.planned)
         return pb.PlanResourceChange.Response(
             planned_state=planned_state,
+            planned_identity=known,
             requires_replace=[messages.path(path) for path in replace],
             planned_private=_dump(private),
             diagnostics=messages.diagnostics(diagnostics.items),
@@ -236,6 +256,7 @@ class Servicer:
         context.diagnostics.items += self.provider.remarks(self.client, context.config).items
         return pb.ApplyResourceChange.Response(
             new_state=values.encode(state, schema.type),
+            new_identity=identity.of(resource, state),
             private=_dump(context.private),
             diagnostics=messages.diagnostics(context.diagnostics.items),
         )
