@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from provider.framework.diagnostics import Diagnostics, Path, Refused
+from provider.framework.function import Function
 from provider.framework.plan import Object, Plan
 from provider.framework.schema import Schema
 from provider.framework.types import Value
@@ -31,6 +32,7 @@ class Resource:
     type_name: str
     schema: Schema
     imported_by: ClassVar[tuple[str, str]] = ("its uuid", "0123456789abcdef0123456789abcdef")  # and an example
+    identity: ClassVar[str | None] = None  # the attribute that tells it from all others; `import_state` takes it
 
     def noticed(self, state: Object) -> None:
         """Terraform has this in its state; called before anything is planned, without a client."""
@@ -89,6 +91,7 @@ class Provider(Protocol):
     resources: Sequence[Resource]
     data_sources: Sequence[DataSource]
     ephemeral_resources: Sequence[EphemeralResource]
+    functions: Sequence[Function]
 
     def configure(self, config: Object, stop: threading.Event, diagnostics: Diagnostics) -> Any: ...
 

@@ -141,6 +141,7 @@ class Toy:
         self.resources = (self.thing,)
         self.data_sources = (Echo(),)
         self.ephemeral_resources = (Ticket(),)
+        self.functions = ()
 
     def configure(self, config: Object, stop: threading.Event, diagnostics: Diagnostics) -> object:
         if config["greeting"] == "rude":
