@@ -9,7 +9,6 @@ from hostagent import sim
 from hostagent.contract import ArrivalSpec, DepartureSpec, HostError, SnapshotSpec, StorageSpec, VmSpec, VolumeSpec
 from hostagent.contract.error import broken, temporary
 from hostagent.ensure.agent import Agent
-from hostagent.sim import SimHost
 from tests.hostagent import specs
 from tests.hostagent.specs import STORAGE, VM, VOLUME
 
