@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from provider.client import pending
 from provider.client.credentials import settle
 from provider.client.errors import ApiFailure, Unreachable, explain, remarks
-from provider.data_sources import Inventories, Lookup, Query
+from provider.data_sources import Inventories, Lookup, MigratableHosts, Query
 from provider.framework import validate
 from provider.framework.diagnostics import Diagnostics
 from provider.framework.plan import Object
@@ -61,6 +61,7 @@ class Steppe:
     data_sources: Sequence[DataSource] = (
         *(Lookup(resource) for resource in ALL if "name" in resource.named),
         *(Inventories(resource) for resource in ALL),
+        MigratableHosts(),
         Query(),
     )
 

@@ -22,8 +22,7 @@ PLATFORM = "linux_amd64"
 MAIN = """\
 import gc, sys
 gc.disable()  # nothing of what is imported is garbage: looking for it costs a tenth of the start
-sys.path.append({packages!r})
-from provider.main import main
+{path}from provider.main import main
 gc.freeze()
 gc.enable()
 sys.exit(main())
@@ -64,7 +63,9 @@ def _archive() -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive, tempfile.TemporaryDirectory() as scratch:
         modules = {path.relative_to(ROOT): path.read_bytes() for path in sorted((ROOT / "provider").rglob("*.py"))}
-        modules[Path("__main__.py")] = MAIN.format(packages=sysconfig.get_paths()["purelib"]).encode()
+        modules[Path("__main__.py")] = MAIN.format(
+            path=f"sys.path.append({sysconfig.get_paths()['purelib']!r})\n"
+        ).encode()
         for number, (name, source) in enumerate(modules.items()):
             file, compiled = Path(scratch, f"{number}.py"), Path(scratch, f"{number}.pyc")
             file.write_bytes(source)

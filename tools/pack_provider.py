@@ -17,23 +17,24 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 
-from tools.build_provider import PLATFORM, ROOT, SOURCE, project_version
+from tools.build_provider import MAIN, PLATFORM, ROOT, SOURCE, project_version
 
 PROVIDERS = ROOT / "build" / "providers"
 # What `provider/` imports, and what that imports; cffi's parser of C is not needed to run.
 LIBRARIES = ("cffi", "cryptography", "grpcio", "msgpack", "protobuf", "typing-extensions")
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
-# Nothing is ever written beside the program: Terraform remembers a hash of all files.
+# The system's own Python first: a version manager's stand-in for it costs as much as the whole start. Nothing is ever
+# written beside the program: Terraform remembers a hash of all files.
 LAUNCHER = f"""\
 #!/bin/sh
 # Steppe's Terraform provider: Python, with its libraries in lib/.
-python=$(command -v {PYTHON}) || {{
+python=/usr/bin/{PYTHON}
+[ -x "$python" ] || python=$(command -v {PYTHON}) || {{
     echo "The Steppe provider needs {PYTHON} in the path, and there is none." >&2
     exit 1
 }}
 exec "$python" -IBS "${{0%/*}}/lib"
 """
-MAIN = "import sys\nfrom provider.main import main\nsys.exit(main())\n"
 
 
 def pack(folder: Path = PROVIDERS) -> Path:
@@ -54,7 +55,10 @@ def pack(folder: Path = PROVIDERS) -> Path:
 
 def contents(version: str) -> dict[str, bytes]:
     """Every file of the package by its path."""
-    files = {f"terraform-provider-steppe_v{version}": LAUNCHER.encode(), "lib/__main__.py": MAIN.encode()}
+    files = {
+        f"terraform-provider-steppe_v{version}": LAUNCHER.encode(),
+        "lib/__main__.py": MAIN.format(path="").encode(),
+    }
     for path in sorted((ROOT / "provider").rglob("*.py")):
         files[f"lib/{path.relative_to(ROOT).as_posix()}"] = path.read_bytes()
     for name in LIBRARIES:

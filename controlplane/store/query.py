@@ -9,15 +9,15 @@ from functools import cache, lru_cache
 from typing import Any
 
 from pydantic.alias_generators import to_camel
-from sqlalchemy import ColumnElement, FromClause, Select, func, select, type_coerce
+from sqlalchemy import ColumnElement, FromClause, Integer, Select, bindparam, func, select, type_coerce
 from sqlalchemy.types import DateTime
 
 from controlplane.contract.base import Query
 from controlplane.contract.error import invalid
 from controlplane.contract.queryable import PARTS, fields, inventory_of, table_name
 from controlplane.contract.shown import is_date, writer
-from controlplane.store import tables
-from controlplane.store.condition import condition
+from controlplane.store import query_shape, tables
+from controlplane.store.condition import Asked, check, condition
 from controlplane.store.database import Tx
 from controlplane.store.ownership import Viewer, visible
 from controlplane.store.relations import LISTS
@@ -29,14 +29,16 @@ _AT_ONCE = 1000  # resources whose lists one statement reads
 
 def run(tx: Tx, message: Query, viewer: Viewer) -> dict[str, Any]:
     """`{"inventories": […]}`, with `total` when asked for; with `count` the total only. Raises SYS.1007."""
+    for one in message.conditions:
+        check(one)
     source = tables.table(table_name(message.resource))
-    where = _where(message, source, viewer)
     answer: dict[str, Any] = {}
     if message.count or message.reply_with_count:
+        where = _where(message, source, viewer)
         answer["total"] = int(tx.execute(select(func.count()).select_from(source).where(*where)).scalar_one())
     if message.count:
         return answer
-    return {"inventories": _inventories(tx, message, source, where), **answer}
+    return {"inventories": _inventories(tx, message, source, viewer), **answer}
 
 
 def _where(message: Query, source: FromClause, viewer: Viewer) -> list[ColumnElement[bool]]:
@@ -44,7 +46,8 @@ def _where(message: Query, source: FromClause, viewer: Viewer) -> list[ColumnEle
     if values > MOST_VALUES:
         raise invalid(f"{message.api_name()} takes {MOST_VALUES} values in lists at most, not {values}", "conditions")
     alone = len(message.conditions) == 1
-    where = [condition(message.resource, source, one, viewer, alone=alone) for one in message.conditions]
+    asked = [Asked(one, query_shape.given(number), viewer) for number, one in enumerate(message.conditions)]
+    where = [condition(message.resource, source, one, alone=alone) for one in asked]
     if viewer is not None:
         where.append(visible(viewer, table_name(message.resource), source))
     if message.resource in PARTS:
@@ -56,13 +59,20 @@ def _where(message: Query, source: FromClause, viewer: Viewer) -> list[ColumnEle
     return where
 
 
-def _inventories(tx: Tx, message: Query, source: FromClause, where: list[ColumnElement[bool]]) -> list[dict[str, Any]]:
+def _inventories(tx: Tx, message: Query, source: FromClause, viewer: Viewer) -> list[dict[str, Any]]:
     table = table_name(message.resource)
     wanted = list(dict.fromkeys(_field(message, name, "fields") for name in message.fields or ()))
     names = tuple(wanted or shown_columns(table))
-    statement = _selected(table, names).where(*where).order_by(*_order(message, source))
+    given = query_shape.values(message)
+    shape = query_shape.shape(message, names, viewer, given)
+    statement = query_shape.kept(shape)
+    if statement is None:
+        rows = _selected(table, names).where(*_where(message, source, viewer)).order_by(*_order(message, source))
+        statement = rows.limit(bindparam("limit", type_=Integer)).offset(bindparam("start", type_=Integer))
+        query_shape.keep(shape, statement, message)
     write = writer(inventory_of(table), names)
-    found = [write(row) for row in tx.execute(statement.limit(message.limit).offset(message.start))]
+    page = {"limit": message.limit, "start": message.start}
+    found = [write(row) for row in tx.execute(statement, page | given).fetchall()]
     if not wanted:
         for start in range(0, len(found), _AT_ONCE):
             _fill(tx, table, found[start : start + _AT_ONCE])
@@ -106,7 +116,7 @@ def _fill(tx: Tx, table: str, found: list[dict[str, Any]]) -> None:
         names = shown_columns(shown.table)
         write = writer(inventory_of(shown.table), names)
         statement = _selected(shown.table, names).add_columns(belongs)
-        for row in tx.execute(statement.where(belongs.in_(list(lists))).order_by(*order)):
+        for row in tx.execute(statement.where(belongs.in_(list(lists))).order_by(*order)).fetchall():
             lists[row[-1]].append(write(row[:-1]))
 
 

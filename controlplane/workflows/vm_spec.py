@@ -3,11 +3,10 @@
 from typing import Any
 
 from controlplane.contract.error import ApiError, Temporary, refused
-from controlplane.rules import system_tag
 from controlplane.rules.bridge import bridge_name
 from controlplane.store import rows
 from controlplane.store.database import Tx
-from controlplane.workflows import boot_order, cd_drive, global_config
+from controlplane.workflows import boot_order, cd_drive, global_config, start_settings
 from controlplane.workflows.world import World
 from hostagent.contract import DiskSpec, ImageSpec, IsoSpec, NicSpec, VmSpec, VolumeSpec
 
@@ -41,8 +40,7 @@ def vm_spec(tx: Tx, uuid: str, without: str = "", at: str = "") -> Json:
         boot_once=boot_order.once(tx, vm),
         power="stopped",
         boot_token=vm["boot_token"] or "",
-        cpu_mode=_own(tags, "cpuMode") or global_config.value(tx, "kvm", "vm.cpuMode"),
-        console_mode=_own(tags, "consoleMode") or global_config.value(tx, "kvm", "vm.consoleMode"),
+        **start_settings.modes(tx, tags),
     )
     return spec.model_dump(mode="json")
 
@@ -51,7 +49,8 @@ async def power_on(world: World, host_uuid: str, vm_uuid: str, spec: Json) -> Js
     """Returns columns of the VM: what the host chose for it."""
     wish = spec | {"power": "running", "console_password": console_password(world, vm_uuid)}
     status = await world.hosts.get(host_uuid).put_vm(vm_uuid, VmSpec.model_validate(wish))
-    return {"cpu_mode": status.cpu_mode[:32], "cpu_model": status.cpu_model[:255]}
+    chosen = {"cpu_mode": status.cpu_mode[:32], "cpu_model": status.cpu_model[:255]}
+    return chosen | start_settings.started(spec)
 
 
 def console_password(world: World, vm_uuid: str) -> str:
@@ -145,10 +144,6 @@ async def unless_lost(world: World, host_uuid: str, error: Temporary) -> Excepti
 
 
 # -- parts ---------------------------------------------------------------------------------------------------------
-
-
-def _own(tags: list[str], prefix: str) -> str | None:
-    return next(iter(system_tag.values(tags, prefix)), None)
 
 
 def _drive(iso: rows.Row | None, storage_uuid: str) -> IsoSpec:

@@ -2,6 +2,7 @@
 
 from provider.data_sources.inventories import Inventories
 from provider.data_sources.lookup import Lookup
+from provider.data_sources.migratable_hosts import MigratableHosts
 from provider.data_sources.query import Query
 
-__all__ = ["Inventories", "Lookup", "Query"]
+__all__ = ["Inventories", "Lookup", "MigratableHosts", "Query"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from tests.provider.cloud import Cloud
 from tests.provider.conftest import Terraform
 
 FLAT = (ROOT / "examples" / "python-flat-network" / "main.py").read_text()
+GUIDE = ROOT / "docs" / "guides" / "getting-started.md"
 ONE = ROOT / "examples" / "python-one-vm"
 # Names that the construct of the cluster derives from its own, and where examples/flat-network has others.
 NAMES = {'"zone"\n}': '"cloud"\n}', '"cluster"\n  zone': '"cloud"\n  zone', '"local"\n  url': '"cloud-local"\n  url', '"images"\n  url': '"cloud-images"\n  url'}  # fmt: skip
@@ -32,7 +34,7 @@ def flat_network(bindings: Bindings, flavour: str, cloud: Cloud, folder: Path, p
 
 
 @pytest.mark.terraform
-def test_the_flat_network_is_applied_changed_and_destroyed_and_one_vm_is_added(
+def test_the_flat_network_is_applied_changed_and_destroyed_beside_the_stacks_of_one_vm(
     bindings: Bindings, cloud: Cloud, stacks: Stacks, tmp_path: Path
 ) -> None:
     (tmp_path / "flat").mkdir()
@@ -54,6 +56,14 @@ def test_the_flat_network_is_applied_changed_and_destroyed_and_one_vm_is_added(
     (stored,) = (tag["tag"] for tag in cloud.client.query("system-tags", resourceUuid=web["uuid"]))
     assert stored == "userdata::" + (ONE / "user-data.sh").read_text(), "the script's ${…} is not Terraform's"
 
+    (tmp_path / "guide").mkdir()
+    (tmp_path / "guide" / "key.pub").write_text(KEY + "\n")
+    (program,) = re.findall(r"^```python\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    bindings.synth("cdktn", program, tmp_path / "guide")
+    first = stacks.applied(tmp_path / "guide" / "out" / "stacks" / "first")
+    assert first.plan() == {}
+    assert cloud.only("vm-instances", name="my-first")["state"] == "Running"
+
     moved = FLAT.replace(
         "            TerraformOutput(",
         "            vm.move_to(cluster.hosts[number % 3])\n            TerraformOutput(",
@@ -62,7 +72,7 @@ def test_the_flat_network_is_applied_changed_and_destroyed_and_one_vm_is_added(
     assert set(map(tuple, terraform.plan().values())) == {("update",)}
     before = {one["name"]: one["hostUuid"] for one in vms}
     terraform.must_apply()
-    after = {one["name"]: one["hostUuid"] for one in cloud.client.query("vm-instances") if one["name"] != "web"}
+    after = {one["name"]: one["hostUuid"] for one in cloud.client.query("vm-instances") if one["name"] in ips}
     assert after == {"vm-1": before["vm-2"], "vm-2": before["vm-3"], "vm-3": before["vm-1"]}
     assert terraform.plan() == {}
 

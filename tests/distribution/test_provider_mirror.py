@@ -184,7 +184,9 @@ def test_two_packs_give_the_same_bytes_and_older_versions_stay(tmp_path: Path) -
 
 def test_a_machine_without_that_python_is_told_so(tmp_path: Path) -> None:
     program = tmp_path / "provider"
-    program.write_bytes(contents(VERSION)[f"terraform-provider-steppe_v{VERSION}"])
+    launcher = contents(VERSION)[f"terraform-provider-steppe_v{VERSION}"].decode()
+    assert launcher.count("/usr/bin/python3.") == 1
+    program.write_text(launcher.replace("/usr/bin/", "/nowhere/"))
     done = subprocess.run(["/bin/sh", program], env={"PATH": "/nowhere"}, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("The Steppe provider needs python3.") and "there is none" in done.stderr
