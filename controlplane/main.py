@@ -42,7 +42,7 @@ from controlplane import log
 from controlplane.agents.authority import Authority
 from controlplane.agents.client import HostClients
 from controlplane.agents.connection import over_tls
-from controlplane.api import console, enrollment, image_files
+from controlplane.api import console, enrollment, image_files, provider_mirror
 from controlplane.api.app import create_app
 from controlplane.operations.engine import Engine
 from controlplane.reconcilers.audit import AuditPruner
@@ -108,6 +108,7 @@ async def _run(options: argparse.Namespace) -> None:
         state_dir=options.state_dir,
         public_url=_public_url(options),
         file_image_dirs=(options.state_dir / "import", *(path.resolve() for path in options.allow_file_images)),
+        provider_mirror=options.provider_mirror,
     )
     url = options.database_url or f"sqlite:///{options.state_dir / 'steppe.db'}"
     async with node(url, settings, authority, options.admin_password_file) as app:
@@ -139,7 +140,7 @@ async def node(
         )
         network = NetworkSync(db, hosts)
         world = World(db, hosts, network, settings, authority)
-        engine = Engine(StoreJournal(db), engine_registry(), world, _node_id(settings.state_dir))
+        engine = world.engine = Engine(StoreJournal(db), engine_registry(), world, _node_id(settings.state_dir))
         await engine.start()
         tasks = [
             asyncio.create_task(HostReconciler(world).run(), name="hosts"),
@@ -151,7 +152,12 @@ async def node(
             yield create_app(
                 world,
                 engine,
-                [enrollment.router(world, engine), image_files.router(world, engine), console.router(world)],
+                [
+                    enrollment.router(world, engine),
+                    image_files.router(world, engine),
+                    console.router(world),
+                    provider_mirror.router(settings.provider_mirror or settings.state_dir / "providers"),
+                ],
             )
         finally:
             for task in tasks:
@@ -313,6 +319,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--admin-password-file", type=Path, help="first line: admin's password at the first start")
     parser.add_argument("--allow-file-images", type=Path, action="append", default=[], metavar="DIR")
+    parser.add_argument(
+        "--provider-mirror",
+        type=Path,
+        metavar="DIR",
+        help="providers for `terraform init` from this node (default: providers in the state directory)",
+    )
     return parser
 
 

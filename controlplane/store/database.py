@@ -53,8 +53,10 @@ def engine_for(url: str) -> Engine:
 
         @event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:
-            mode = "IMMEDIATE" if connection.get_execution_options().get("steppe_write") else "DEFERRED"
-            connection.exec_driver_sql(f"BEGIN {mode}")
+            if connection.get_execution_options().get("steppe_write"):
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:  # which cannot fail, and through SQLAlchemy would take as long as a query by an index
+                connection.connection.cursor().execute("BEGIN DEFERRED")
 
         return engine
     options = f"-c idle_in_transaction_session_timeout={_IDLE} -c lock_timeout={2 * _IDLE} -c timezone=UTC"

@@ -43,7 +43,8 @@ class Parts:
 
 
 def snapshot(tx: Tx, host_uuid: str, generation: int, parts: Parts) -> SnapshotSpec:
-    """VMs are on the host from before their start until after their end (`VmInstanceVO.host_uuid`)."""
+    """VMs are on the host from before their start until after their end (`VmInstanceVO.host_uuid`); one that moves while it
+    runs is on two (`dest_host_uuid`)."""
     parts.begin()
     hosts = rows.find(tx, "HostVO", only=("cluster_uuid",), uuid=host_uuid)
     if not hosts:
@@ -59,7 +60,9 @@ def snapshot(tx: Tx, host_uuid: str, generation: int, parts: Parts) -> SnapshotS
         )
         for l2 in sorted(l2s.values(), key=lambda l2: str(l2["uuid"]))
     ]
-    vms = {vm["uuid"]: vm for vm in rows.find(tx, "VmInstanceVO", only=_OF_VM, host_uuid=host_uuid)}
+    placed = rows.find(tx, "VmInstanceVO", only=_OF_VM, host_uuid=host_uuid)
+    coming = rows.find(tx, "VmInstanceVO", only=_OF_VM, dest_host_uuid=host_uuid)
+    vms = {vm["uuid"]: vm for vm in (*placed, *coming)}
     if not vms:
         return SnapshotSpec(generation=generation, bridges=bridges)
     nics = [nic for nic in rows.find(tx, "VmNicVO", only=_OF_NIC, vm_instance_uuid=list(vms)) if nic["ip"]]

@@ -3,11 +3,10 @@
 from typing import Any
 
 from controlplane.contract.error import ApiError, Temporary, refused
-from controlplane.rules import system_tag
 from controlplane.rules.bridge import bridge_name
 from controlplane.store import rows
 from controlplane.store.database import Tx
-from controlplane.workflows import boot_order, cd_drive, global_config
+from controlplane.workflows import boot_order, cd_drive, global_config, start_settings
 from controlplane.workflows.world import World
 from hostagent.contract import DiskSpec, ImageSpec, IsoSpec, NicSpec, VmSpec, VolumeSpec
 
@@ -15,8 +14,8 @@ Json = dict[str, Any]
 GRACE = 60  # seconds a guest gets to shut down
 
 
-def vm_spec(tx: Tx, uuid: str, without: str = "") -> Json:
-    """A `VmSpec` without its power, and without that volume. The caller has counted `generation` up."""
+def vm_spec(tx: Tx, uuid: str, without: str = "", at: str = "") -> Json:
+    """A `VmSpec` without its power, and without that volume, on its host or `at` another. The caller has counted `generation` up."""
     vm = rows.get(tx, "VmInstanceVO", uuid)
     assert vm is not None
     nics = rows.find(tx, "VmNicVO", vm_instance_uuid=uuid, order_by=("device_id",))
@@ -28,7 +27,7 @@ def vm_spec(tx: Tx, uuid: str, without: str = "") -> Json:
     tag_rows = rows.find(tx, "SystemTagVO", resource_uuid=uuid)
     tags = [row["tag"] for row in tag_rows if not row["inherent"]]
     listen = global_config.value(tx, "kvm", "vm.consoleListen")
-    host = rows.get(tx, "HostVO", vm["host_uuid"]) if listen == "management" else None
+    host = rows.get(tx, "HostVO", at or vm["host_uuid"]) if listen == "management" else None
     spec = VmSpec(
         console_listen=host["management_ip"] if host else "127.0.0.1",
         generation=vm["generation"],
@@ -42,8 +41,7 @@ def vm_spec(tx: Tx, uuid: str, without: str = "") -> Json:
         boot_once=boot_order.once(vm, cd_drive.attached_by(tag_rows).values()),
         power="stopped",
         boot_token=vm["boot_token"] or "",
-        cpu_mode=_own(tags, "cpuMode") or global_config.value(tx, "kvm", "vm.cpuMode"),
-        console_mode=_own(tags, "consoleMode") or global_config.value(tx, "kvm", "vm.consoleMode"),
+        **start_settings.modes(tx, tags),
     )
     return spec.model_dump(mode="json")
 
@@ -52,7 +50,8 @@ async def power_on(world: World, host_uuid: str, vm_uuid: str, spec: Json) -> Js
     """Returns columns of the VM: what the host chose for it."""
     wish = spec | {"power": "running", "console_password": console_password(world, vm_uuid)}
     status = await world.hosts.get(host_uuid).put_vm(vm_uuid, VmSpec.model_validate(wish))
-    return {"cpu_mode": status.cpu_mode[:32], "cpu_model": status.cpu_model[:255]}
+    chosen = {"cpu_mode": status.cpu_mode[:32], "cpu_model": status.cpu_model[:255]}
+    return chosen | start_settings.started(spec)
 
 
 def console_password(world: World, vm_uuid: str) -> str:
@@ -146,10 +145,6 @@ async def unless_lost(world: World, host_uuid: str, error: Temporary) -> Excepti
 
 
 # -- parts ---------------------------------------------------------------------------------------------------------
-
-
-def _own(tags: list[str], prefix: str) -> str | None:
-    return next(iter(system_tag.values(tags, prefix)), None)
 
 
 def _drive(iso: rows.Row | None, storage_uuid: str) -> IsoSpec:

@@ -12,7 +12,11 @@ from provider.framework.resource import Context
 from provider.framework.schema import Attr, Nested, Schema
 from provider.framework.types import Value
 
-WISHES_ONLY = ("timeouts", "expunge", "user_data_on_change", "user_data_wo_version")  # no fact stands behind them
+# No fact of the same name stands behind them.
+WISHES_ONLY = (
+    *("timeouts", "expunge", "deletion_protection", "allow_restart"),
+    *("user_data_on_change", "user_data_wo_version", "iso_uuids", "boot_order_once"),
+)  # fmt: skip
 
 
 class Findable(Protocol):

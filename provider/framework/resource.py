@@ -6,9 +6,10 @@ Methods get plain Python and raise `Refused` (or any exception that the provider
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
-from provider.framework.diagnostics import Diagnostics
+from provider.framework.diagnostics import Diagnostics, Path, Refused
+from provider.framework.function import Function
 from provider.framework.plan import Object, Plan
 from provider.framework.schema import Schema
 from provider.framework.types import Value
@@ -30,12 +31,17 @@ class Resource:
 
     type_name: str
     schema: Schema
+    imported_by: ClassVar[tuple[str, str]] = ("its uuid", "0123456789abcdef0123456789abcdef")  # and an example
+    identity: ClassVar[str | None] = None  # the attribute that tells it from all others; `import_state` takes it
 
     def noticed(self, state: Object) -> None:
         """Terraform has this in its state; called before anything is planned, without a client."""
 
     def modify_plan(self, plan: Plan) -> None:
         """Refine a create or an update; not called for a destroy."""
+
+    def guarded(self, state: Object, because: Sequence[Path]) -> Refused | None:
+        """Why this must not be destroyed or, for changes of these attributes, be replaced. None: it may."""
 
     def create(self, context: Context, planned: Object) -> Object:
         """Make it and return its state. On failure nothing is left, or `Partial` says what is."""
@@ -66,12 +72,26 @@ class DataSource(Protocol):
     def read(self, context: Context, config: Object) -> Object: ...
 
 
+class EphemeralResource(Protocol):
+    """Opened anew in every command that needs it; in no state and in no plan."""
+
+    type_name: str
+    schema: Schema
+
+    def open(self, context: Context, config: Object) -> Object: ...
+
+    def close(self, context: Context) -> None:
+        """The command needs it no more. `context.private` is as `open` left it."""
+
+
 class Provider(Protocol):
     """`configure` returns what `Context.client` will be; it runs before any resource call that has a client."""
 
     schema: Schema
     resources: Sequence[Resource]
     data_sources: Sequence[DataSource]
+    ephemeral_resources: Sequence[EphemeralResource]
+    functions: Sequence[Function]
 
     def configure(self, config: Object, stop: threading.Event, diagnostics: Diagnostics) -> Any: ...
 
@@ -80,3 +100,6 @@ class Provider(Protocol):
 
     def explain(self, error: Exception, schema: Schema) -> Diagnostics | None:
         """Diagnostics for an exception that the provider knows; None for a surprise."""
+
+    def remarks(self, client: Any, config: Object) -> Diagnostics:
+        """What is to be said of the change that this thread has just made, besides its result."""
