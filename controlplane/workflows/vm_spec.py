@@ -3,11 +3,10 @@
 from typing import Any
 
 from controlplane.contract.error import ApiError, Temporary, refused
-from controlplane.rules import system_tag
 from controlplane.rules.bridge import bridge_name
 from controlplane.store import rows
 from controlplane.store.database import Tx
-from controlplane.workflows import boot_order, cd_drive, global_config
+from controlplane.workflows import boot_order, cd_drive, global_config, start_settings
 from controlplane.workflows.world import World
 from hostagent.contract import DiskSpec, ImageSpec, IsoSpec, NicSpec, VmSpec, VolumeSpec
 
@@ -25,7 +24,8 @@ def vm_spec(tx: Tx, uuid: str, without: str = "", at: str = "") -> Json:
     l2s = rows.find(tx, "L2NetworkVO", uuid={l3["l2_network_uuid"] for l3 in l3s}) if l3s else []
     bridges = {l2["uuid"]: bridge_name(l2["physical_interface"], l2["vlan"]) for l2 in l2s}
     networks = {l3["uuid"]: (bridges[l3["l2_network_uuid"]], l3["mtu"]) for l3 in l3s}
-    tags = [row["tag"] for row in rows.find(tx, "SystemTagVO", resource_uuid=uuid, inherent=False)]
+    tag_rows = rows.find(tx, "SystemTagVO", resource_uuid=uuid)
+    tags = [row["tag"] for row in tag_rows if not row["inherent"]]
     listen = global_config.value(tx, "kvm", "vm.consoleListen")
     host = rows.get(tx, "HostVO", at or vm["host_uuid"]) if listen == "management" else None
     spec = VmSpec(
@@ -36,13 +36,12 @@ def vm_spec(tx: Tx, uuid: str, without: str = "", at: str = "") -> Json:
         memory_bytes=vm["memory_size"],
         disks=[_disk(volume) for volume in volumes if volume["uuid"] != without],
         nics=[_nic(nic, *networks[nic["l3_network_uuid"]]) for nic in nics],
-        isos=[_drive(iso, volumes[0]["primary_storage_uuid"]) for iso in cd_drive.drives(tx, uuid)],
+        isos=[_drive(iso, volumes[0]["primary_storage_uuid"]) for iso in cd_drive.drives(tx, tag_rows)],
         boot_order=boot_order.lasting(vm),
-        boot_once=boot_order.once(tx, vm),
+        boot_once=boot_order.once(vm, cd_drive.attached_by(tag_rows).values()),
         power="stopped",
         boot_token=vm["boot_token"] or "",
-        cpu_mode=_own(tags, "cpuMode") or global_config.value(tx, "kvm", "vm.cpuMode"),
-        console_mode=_own(tags, "consoleMode") or global_config.value(tx, "kvm", "vm.consoleMode"),
+        **start_settings.modes(tx, tags),
     )
     return spec.model_dump(mode="json")
 
@@ -51,7 +50,8 @@ async def power_on(world: World, host_uuid: str, vm_uuid: str, spec: Json) -> Js
     """Returns columns of the VM: what the host chose for it."""
     wish = spec | {"power": "running", "console_password": console_password(world, vm_uuid)}
     status = await world.hosts.get(host_uuid).put_vm(vm_uuid, VmSpec.model_validate(wish))
-    return {"cpu_mode": status.cpu_mode[:32], "cpu_model": status.cpu_model[:255]}
+    chosen = {"cpu_mode": status.cpu_mode[:32], "cpu_model": status.cpu_model[:255]}
+    return chosen | start_settings.started(spec)
 
 
 def console_password(world: World, vm_uuid: str) -> str:
@@ -128,7 +128,7 @@ async def ensure_isos(world: World, host_uuid: str, vm_uuid: str) -> None:
 
     def find(tx: Tx) -> tuple[list[rows.Row], str]:
         root = rows.find_one(tx, "VolumeVO", vm_instance_uuid=vm_uuid, type="Root")
-        isos = [iso for iso in cd_drive.drives(tx, vm_uuid) if iso]
+        isos = [iso for iso in cd_drive.drives(tx, rows.find(tx, "SystemTagVO", resource_uuid=vm_uuid)) if iso]
         return isos, root["primary_storage_uuid"] if root else ""
 
     isos, storage_uuid = await world.db.read(find)
@@ -145,10 +145,6 @@ async def unless_lost(world: World, host_uuid: str, error: Temporary) -> Excepti
 
 
 # -- parts ---------------------------------------------------------------------------------------------------------
-
-
-def _own(tags: list[str], prefix: str) -> str | None:
-    return next(iter(system_tag.values(tags, prefix)), None)
 
 
 def _drive(iso: rows.Row | None, storage_uuid: str) -> IsoSpec:

@@ -12,9 +12,10 @@ from provider.framework.resource import Context
 from provider.framework.schema import Attr, Nested, Schema
 from provider.framework.types import Value
 
-# No fact stands behind them.
+# No fact of the same name stands behind them.
 WISHES_ONLY = (
-    "timeouts", "expunge", "deletion_protection", "allow_restart", "user_data_on_change", "user_data_wo_version",
+    *("timeouts", "expunge", "deletion_protection", "allow_restart"),
+    *("user_data_on_change", "user_data_wo_version", "iso_uuids", "boot_order_once"),
 )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ class Resource:
     type_name: str
     schema: Schema
     identity: ClassVar[str | None] = None  # the attribute that tells it from all others; `import_state` takes it
+    imported_by: ClassVar[tuple[str, str]] = ("its uuid", "0123456789abcdef0123456789abcdef")  # and an example
 
     def noticed(self, state: Object) -> None:
         """Terraform has this in its state; called before anything is planned, without a client."""
@@ -71,6 +72,18 @@ class DataSource(Protocol):
     def read(self, context: Context, config: Object) -> Object: ...
 
 
+class EphemeralResource(Protocol):
+    """Opened anew in every command that needs it; in no state and in no plan."""
+
+    type_name: str
+    schema: Schema
+
+    def open(self, context: Context, config: Object) -> Object: ...
+
+    def close(self, context: Context) -> None:
+        """The command needs it no more. `context.private` is as `open` left it."""
+
+
 class Provider(Protocol):
     """`configure` returns what `Context.client` will be; it runs before any resource call that has a client."""
 
@@ -78,6 +91,7 @@ class Provider(Protocol):
     resources: Sequence[Resource]
     data_sources: Sequence[DataSource]
     functions: Sequence[Function]
+    ephemeral_resources: Sequence[EphemeralResource]
 
     def configure(self, config: Object, stop: threading.Event, diagnostics: Diagnostics) -> Any: ...
 

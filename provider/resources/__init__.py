@@ -1,8 +1,9 @@
-"""The resources, one module each; `ALL` is what the provider offers."""
+"""The resources, one module each; `ALL` is what the provider offers that has an inventory, and so data sources too."""
 
 from provider.resources.base import Table
 from provider.resources.cluster import Cluster
 from provider.resources.disk_offering import DiskOffering
+from provider.resources.global_config import GlobalConfig
 from provider.resources.host import Host
 from provider.resources.image import Image
 from provider.resources.image_store import ImageStore
@@ -12,6 +13,9 @@ from provider.resources.local_storage import LocalStorage
 from provider.resources.network import Network
 from provider.resources.tag import SystemTag, UserTag
 from provider.resources.vm import Vm
+from provider.resources.volume import Volume
+from provider.resources.volume_attachment import VolumeAttachment
+from provider.resources.volume_snapshot import VolumeSnapshot
 from provider.resources.zone import Zone
 
 ALL: tuple[Table, ...] = (
@@ -26,6 +30,11 @@ ALL: tuple[Table, ...] = (
     L2Network(),
     Network(),
     Vm(),
+    Volume(),
+    VolumeAttachment(),
+    VolumeSnapshot(),
     SystemTag(),
     UserTag(),
 )
+
+__all__ = ["ALL", "GlobalConfig"]

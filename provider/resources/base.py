@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NoReturn
 
 from provider.client import pending
 from provider.client.control_plane import ControlPlane, Inventory
-from provider.client.errors import Unreachable, wire_name
+from provider.client.errors import wire_name
 from provider.framework import validate
 from provider.framework.diagnostics import Partial, Path, Refused, spelled
 from provider.framework.plan import Object
@@ -119,7 +119,7 @@ class Table(Resource):
         # What is open in the plan is the control plane's to choose.
         parameters = {name: None if value is UNKNOWN else value for name, value in parameters.items()}
         tags = self.tags(context, planned)
-        wanted = [client.endpoint, self.type_name, parameters, tags, client.default_tags]
+        wanted = [client.endpoint, path, parameters, tags, client.default_tags]
         survivor = pending.here().abandoned(wanted)
         if survivor is not None:
             client.settle(survivor.job, self.limit("create", planned))
@@ -127,7 +127,7 @@ class Table(Resource):
                 return survivor.resource
             pending.here().forget(survivor.resource)
         note = pending.here().begin(wanted)
-        try:
+        with pending.here().while_made(note):
             client.create(
                 call,
                 path,
@@ -137,12 +137,6 @@ class Table(Resource):
                 user_tags=client.default_tags,
                 timeout=self.limit("create", planned),
             )
-        except Unreachable:
-            pending.here().leave(note.resource)
-            raise
-        except Exception:
-            pending.here().forget(note.resource)
-            raise
         return note.resource
 
     def create_endpoint(self, planned: Object) -> tuple[str, str]:

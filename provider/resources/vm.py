@@ -15,8 +15,19 @@ from provider.framework.resource import Context
 from provider.framework.schema import Attr, Nested, Schema, computed, optional, required
 from provider.framework.types import BOOL, NUMBER, STRING, UNKNOWN, Value, list_of, set_of
 from provider.resources.base import Table, deletion_protection, identity, reference, timeouts
+from provider.resources.foreign import must_have_no_snapshots, release_data_volumes
 from provider.resources.vm_move import ALLOW_RESTART, move, plan_move
-from provider.resources.vm_tags import VmTags, user_data_size
+from provider.resources.vm_start import (
+    START,
+    bring,
+    merge_start,
+    plan_start,
+    prepare,
+    restart_if_needed,
+    settings,
+    starts_later,
+)
+from provider.resources.vm_tags import OWN, VmTags, user_data_size
 
 POWER_OF_STATE = {"Running": "running", "Stopped": "stopped"}
 PLACED = "placed"  # private data: where the disks are, whether it runs or not, by the name of the wish
@@ -74,6 +85,11 @@ def _networks_agree(config: dict[str, Value]) -> Iterator[tuple[Path, str]]:
         yield ("default_network_uuid",), f"{default} is none of the VM's networks."
 
 
+def _one_size(config: dict[str, Value]) -> Iterator[tuple[Path, str]]:
+    if config.get("root_disk_offering_uuid") is not None and config.get("root_disk_size") is not None:
+        yield ("root_disk_size",), "root_disk_offering_uuid and root_disk_size exclude each other."
+
+
 def _user_data_is_one(config: dict[str, Value]) -> Iterator[tuple[Path, str]]:
     if config.get("user_data") is not None and config.get("user_data_wo") is not None:
         yield ("user_data_wo",), "user_data and user_data_wo exclude each other."
@@ -109,7 +125,7 @@ class Vm(Table):
     update_action = "updateVmInstance"
     delete_api = "DestroyVmInstance"
     creates_with = (
-        "image_uuid", "instance_offering_uuid", "root_disk_offering_uuid", "default_network_uuid",
+        "image_uuid", "instance_offering_uuid", "root_disk_offering_uuid", "root_disk_size", "default_network_uuid",
         "zone_uuid", "cluster_uuid", "host_uuid",
     )  # fmt: skip
     updates = ("default_network_uuid",)
@@ -121,8 +137,13 @@ class Vm(Table):
             "image_uuid": reference("", "UUID of the image to boot: a root volume template or an ISO."),
             "instance_offering_uuid": reference("", "UUID of the instance offering: CPUs and memory."),
             "root_disk_offering_uuid": optional(
-                STRING, "UUID of the disk offering of the root disk; an ISO needs one.", replace=True,
+                STRING, "UUID of the disk offering of the root disk; an ISO needs one, or `root_disk_size`.", replace=True,
                 validators=(validate.uuid,),
+            ),
+            "root_disk_size": optional(
+                NUMBER, "Size of the root disk in bytes, instead of an offering; not below the image's. A larger one grows "
+                "the disk in place, a smaller one makes a new VM.", computed=True, keep=True,
+                validators=(validate.between(1, 2**63 - 1),),
             ),
             "network_uuids": optional(
                 list_of(STRING), "UUIDs of the networks (L3) to attach, in the order of the NICs.",
@@ -164,9 +185,8 @@ class Vm(Table):
             ),
             "hostname": optional(STRING, "Host name that DHCP and metadata give to the guest.", validators=(HOSTNAME,)),
             "system_tags": optional(
-                set_of(STRING), "Further system tags, `name::value`; userdata, sshkey, hostname and staticIp have "
-                "attributes of their own.",
-                validators=(validate.each(validate.matches(r"(?!(userdata|sshkey|hostname|staticIp)::)[A-Za-z]\w*::(.|\\n)*",
+                set_of(STRING), f"Further system tags, `name::value`; {', '.join(OWN)} have attributes of their own.",
+                validators=(validate.each(validate.matches(rf"(?!({'|'.join(OWN)})::)[A-Za-z]\w*::(.|\\n)*",
                 "a system tag `name::value` without an attribute of its own")),),
             ),
             "power_state": optional(
@@ -184,11 +204,12 @@ class Vm(Table):
             "cpu_num": computed(NUMBER, "Number of virtual CPUs."),
             "memory_size": computed(NUMBER, "Memory, in bytes."),
         }
+        | START
         | ALLOW_RESTART
         | deletion_protection("VM")
         | timeouts(create="30m"),
         "A virtual machine. Creating returns when it runs (or is stopped, as wished) and its address is known.",
-        rules=(_networks_agree, _user_data_is_one),
+        rules=(_networks_agree, _one_size, _user_data_is_one),
     )  # fmt: skip
 
     def modify_plan(self, plan: Plan) -> None:
@@ -207,7 +228,11 @@ class Vm(Table):
         for wish in ("zone_uuid", "cluster_uuid"):
             if plan.changes(wish) and planned[wish] is not None and planned[wish] != placed.get(wish):
                 plan.replace.append((wish,))
+        size = planned["root_disk_size"]
+        if plan.changes("root_disk_size") and size is not UNKNOWN and size < (prior["root_disk_size"] or 0):
+            plan.replace.append(("root_disk_size",))
         plan_move(plan)
+        plan_start(plan)
         for name in ("user_data", "user_data_wo_version"):
             if plan.changes(name):
                 chosen = planned["user_data_on_change"]
@@ -220,7 +245,7 @@ class Vm(Table):
             planned["ip"] = planned["mac"] = UNKNOWN
 
     def parameters(self, context: Context, planned: Object) -> dict[str, Any]:
-        stopped = planned["power_state"] == "stopped"
+        stopped = planned["power_state"] == "stopped" or starts_later(planned)
         return {
             "l3NetworkUuids": planned["network_uuids"],
             "strategy": "CreateStopped" if stopped else "InstantStart",
@@ -229,14 +254,28 @@ class Vm(Table):
     def tags(self, context: Context, planned: Object) -> list[str]:
         return VmTags.wished(_told(context, planned))
 
+    def build(self, context: Context, uuid: str, planned: Object) -> None:
+        super().build(context, uuid, planned)
+        client, limit = context.client, self.limit("create", planned)
+        if not starts_later(planned):
+            return
+        prepare(client, uuid, planned, limit)
+        made = client.find(self.collection, uuid) or {}
+        if planned["power_state"] == "running" and made.get("state") == "Stopped":
+            client.action(f"/vm-instances/{uuid}", "startVmInstance", {}, timeout=limit)
+
     def update_more(self, context: Context, prior: Object, planned: Object) -> None:
         client, path, limit = context.client, f"/vm-instances/{prior['uuid']}", self.limit("update", planned)
-        move(client, prior, planned, limit)
         before, after = prior, planned
         if planned["user_data_wo_version"] != prior["user_data_wo_version"]:
             stored = VmTags.of(client, prior["uuid"]).merged({}, everything=True)
             before, after = prior | {"user_data": stored["user_data"]}, _told(context, planned)
         VmTags.bring(client, prior["uuid"], before, after, limit)
+        bring(client, prior["uuid"], prior, planned, limit)
+        if planned["root_disk_size"] != prior["root_disk_size"]:
+            volume, size = prior["root_volume_uuid"], planned["root_disk_size"]
+            client.action(f"/volumes/resize/{volume}", "resizeRootVolume", {"size": size}, timeout=limit)
+        move(client, prior, planned, limit)
         power, on_change = planned["power_state"], planned["user_data_on_change"]
         new = any(planned[name] != prior[name] for name in ("user_data", "user_data_wo_version"))
         if new and on_change in ("rerun", "reboot"):
@@ -245,6 +284,8 @@ class Vm(Table):
             client.action(path, "startVmInstance" if power == "running" else "stopVmInstance", {}, timeout=limit)
         elif new and on_change == "reboot" and power == "running":
             client.action(path, "rebootVmInstance", {}, timeout=limit)
+        elif power == "running":
+            restart_if_needed(client, prior["uuid"], planned, limit)
 
     def delete(self, context: Context, state: Object) -> None:
         client: ControlPlane = context.client
@@ -253,7 +294,11 @@ class Vm(Table):
         limit = self.limit("delete", state)
         if inventory is None:
             return
+        if state["expunge"] is not False:
+            roots = [inventory["rootVolumeUuid"]] if inventory.get("rootVolumeUuid") else []
+            must_have_no_snapshots(client, f"VM {inventory['name']}", roots)
         if not self.gone(inventory):
+            release_data_volumes(client, inventory, limit)
             client.delete(self.delete_api, path, timeout=limit)
         if state["expunge"] is not False and client.find(self.collection, state["uuid"]) is not None:
             client.action(path, "expungeVmInstance", {}, timeout=limit)
@@ -264,9 +309,11 @@ class Vm(Table):
     def merge(self, context: Context, inventory: Inventory, state: Object) -> Object:
         merged = super().merge(context, inventory, state)
         context.private[PLACED] = _placed(context.client, inventory)
-        merged |= VmTags.of(context.client, state["uuid"]).merged(state)
+        tags = VmTags.of(context.client, state["uuid"])
         # Wishes stay wishes: the inventory's words of the same name are facts.
-        merged |= {wish: state.get(wish) for wish in WISHES}
+        merged |= {wish: state.get(wish) for wish in (*WISHES, "cpu_mode")}
+        merged["root_disk_size"] = state.get("root_disk_size") or _root(inventory).get("size")
+        merged |= tags.merged(state) | merge_start(context.client, inventory, tags, state)
         nics = sorted(inventory.get("vmNics", []), key=lambda nic: nic.get("deviceId", 0))
         merged["nics"] = [_nic(nic) for nic in nics]
         default = inventory.get("defaultL3NetworkUuid")
@@ -282,11 +329,13 @@ class Vm(Table):
     def describe(self, context: Context, inventory: Inventory) -> Object:
         """An imported VM is wished to be where it is."""
         state = super().describe(context, inventory)
-        root: Inventory = next((one for one in inventory.get("allVolumes", []) if one["type"] == "Root"), {})
         state |= VmTags.of(context.client, inventory["uuid"]).merged(state, everything=True)
         state.pop("static_ips")
         where: Object = context.private[PLACED]
-        return state | where | {"root_disk_offering_uuid": root.get("diskOfferingUuid")}
+        order = settings(context.client, inventory["uuid"]).get("bootOrder")
+        return (
+            state | where | {"root_disk_offering_uuid": _root(inventory).get("diskOfferingUuid"), "boot_order": order}
+        )
 
 
 def _told(context: Context, planned: Object) -> Object:
@@ -302,6 +351,10 @@ def _placed(client: ControlPlane, inventory: Inventory) -> Object:
         refs = client.query("primary-storage/local-storage/resource-refs", resourceUuid=inventory["rootVolumeUuid"])
         host = next((one["hostUuid"] for one in refs), None)
     return {"zone_uuid": inventory.get("zoneUuid"), "cluster_uuid": inventory.get("clusterUuid"), "host_uuid": host}
+
+
+def _root(inventory: Inventory) -> Inventory:
+    return next((one for one in inventory.get("allVolumes", []) if one["type"] == "Root"), {})
 
 
 def _nic(nic: Inventory) -> Object:

@@ -1,4 +1,4 @@
-"""System tags of a VM as attributes: user data, SSH keys, host name, static addresses, and further ones."""
+"""System tags of a VM as attributes: user data, SSH keys, host name, static addresses, modes, and further ones."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,8 @@ from provider.framework.plan import Object
 from provider.resources.base import same_or
 
 LIMIT = 64 * 1024  # bytes of one tag
-SINGLE = ("userdata", "hostname")
+ONE = {"userdata": "user_data", "hostname": "hostname", "cpuMode": "cpu_mode", "consoleMode": "console_mode"}
+OWN = (*ONE, "sshkey", "staticIp")  # tags that are attributes; the others are in `system_tags`
 
 
 def user_data_size(text: str) -> str | None:
@@ -28,9 +29,8 @@ class VmTags:
     @staticmethod
     def wished(planned: Object) -> list[str]:
         """All tags that the planned VM shall have."""
-        tags = [f"userdata::{planned['user_data']}"] if planned["user_data"] else []
+        tags = [f"{prefix}::{planned[name]}" for prefix, name in ONE.items() if planned[name]]
         tags += [f"sshkey::{key}" for key in planned["ssh_keys"] or []]
-        tags += [f"hostname::{planned['hostname']}"] if planned["hostname"] else []
         for interface in planned["network_interfaces"] or []:
             if interface["static_ip"]:
                 tags.append(f"staticIp::{interface['network_uuid']}::{interface['static_ip']}")
@@ -45,14 +45,14 @@ class VmTags:
         actual = [one for one in cls.of(client, vm_uuid).inventories if not one.get("inherent")]
         wished = [tag for tag in cls.wished(planned) if not tag.startswith("staticIp::")]
         gone = {tag for tag in cls.wished(before) if not tag.startswith("staticIp::")} - set(wished)
-        single = tuple(f"{name}::" for name in SINGLE if any(tag.startswith(f"{name}::") for tag in wished))
+        single = tuple(f"{name}::" for name in ONE if any(tag.startswith(f"{name}::") for tag in wished))
         stale = [
             one for one in actual if one["tag"] in gone or (one["tag"].startswith(single) and one["tag"] not in wished)
         ]
         missing = [tag for tag in wished if tag not in {one["tag"] for one in actual}]
         for tag in list(missing):
             prefix = tag.partition("::")[0]
-            old = next((one for one in stale if prefix in SINGLE and one["tag"].startswith(f"{prefix}::")), None)
+            old = next((one for one in stale if prefix in ONE and one["tag"].startswith(f"{prefix}::")), None)
             if old is not None:
                 client.action(f"/system-tags/{old['uuid']}", "updateSystemTag", {"tag": tag}, timeout=timeout)
                 stale.remove(old)
@@ -66,18 +66,17 @@ class VmTags:
     def merged(self, state: Object, everything: bool = False) -> Object:
         """Attributes as they are now; `static_ips` is by network. What was never stated stays null, or `everything`."""
         static = (value.partition("::") for value in self._values("staticIp"))
-        own = {f"{name}::" for name in ("userdata", "sshkey", "hostname", "staticIp")}
-        others = [
-            one["tag"] for one in self.inventories if not one["tag"].startswith(tuple(own)) and not one.get("inherent")
-        ]
-        now = {
-            "user_data": next(iter(self._values("userdata")), None),
-            "ssh_keys": self._values("sshkey") or None,
-            "hostname": next(iter(self._values("hostname")), None),
-            "system_tags": others or None,
-        }
+        own = tuple(f"{name}::" for name in OWN)
+        others = [one["tag"] for one in self.inventories if not one["tag"].startswith(own) and not one.get("inherent")]
+        now: Object = {name: next(iter(self._values(prefix)), None) for prefix, name in ONE.items()}
+        now |= {"ssh_keys": self._values("sshkey") or None, "system_tags": others or None}
         told = {name: same_or(state.get(name), value) for name, value in now.items() if everything or state.get(name)}
         return told | {"static_ips": {network: ip for network, _, ip in static}}
+
+    @property
+    def isos(self) -> list[str]:
+        """UUIDs of the ISO images in its drives."""
+        return [value.partition("::")[0] for value in self._values("iso")]
 
     def _values(self, prefix: str) -> list[str]:
         return [one["tag"].partition("::")[2] for one in self.inventories if one["tag"].startswith(f"{prefix}::")]

@@ -14,7 +14,7 @@ from typing import Any
 from provider.framework.diagnostics import Diagnostics, Partial, Path, Refused
 from provider.framework.function import Function, Wrong
 from provider.framework.plan import Object, Plan, draft, replaced
-from provider.framework.resource import Context, DataSource, Provider, Resource
+from provider.framework.resource import Context, DataSource, EphemeralResource, Provider, Resource
 from provider.framework.schema import Schema
 from provider.framework.types import Value
 from provider.framework.validate import check
@@ -32,6 +32,7 @@ class Servicer:
         self.resources: dict[str, Resource] = {resource.type_name: resource for resource in provider.resources}
         self.data_sources: dict[str, DataSource] = {source.type_name: source for source in provider.data_sources}
         self.functions: dict[str, Function] = {function.name: function for function in provider.functions}
+        self.ephemeral: dict[str, EphemeralResource] = {one.type_name: one for one in provider.ephemeral_resources}
         self.stop = threading.Event()
         self.client: Any = None
         self._running = 0
@@ -58,6 +59,9 @@ class Servicer:
             "ReadDataSource": self.read_data_source,
             "GetFunctions": self.get_functions,
             "CallFunction": self.call_function,
+            "ValidateEphemeralResourceConfig": self.validate_ephemeral_resource_config,
+            "OpenEphemeralResource": self.open_ephemeral_resource,
+            "CloseEphemeralResource": self.close_ephemeral_resource,
             "StopProvider": self.stop_provider,
         }
         return {name: (call, getattr(pb, name).Request) for name, call in calls.items()}
@@ -71,6 +75,7 @@ class Servicer:
             resources=[names(type_name=name) for name in sorted(self.resources)],
             data_sources=[names(type_name=name) for name in sorted(self.data_sources)],
             functions=[pb.GetMetadata.FunctionName(name=name) for name in sorted(self.functions)],
+            ephemeral_resources=[names(type_name=name) for name in sorted(self.ephemeral)],
         )
 
     def get_provider_schema(self, _request: Any) -> Any:
@@ -78,6 +83,7 @@ class Servicer:
             provider=messages.schema(self.provider.schema),
             resource_schemas={name: messages.schema(one.schema) for name, one in self.resources.items()},
             data_source_schemas={name: messages.schema(one.schema) for name, one in self.data_sources.items()},
+            ephemeral_resource_schemas={name: messages.schema(one.schema) for name, one in self.ephemeral.items()},
             server_capabilities=self._capabilities(),
             functions=self._functions(),
         )
@@ -106,6 +112,10 @@ class Servicer:
     def validate_data_resource_config(self, request: Any) -> Any:
         schema = self.data_sources[request.type_name].schema
         return self._validate(schema, request, pb.ValidateDataResourceConfig.Response)
+
+    def validate_ephemeral_resource_config(self, request: Any) -> Any:
+        schema = self.ephemeral[request.type_name].schema
+        return self._validate(schema, request, pb.ValidateEphemeralResourceConfig.Response)
 
     def _validate(self, schema: Schema, request: Any, response: Any) -> Any:
         diagnostics = Diagnostics()
@@ -202,6 +212,26 @@ class Servicer:
             log.error("unexpected %s", type(error).__name__, exc_info=error)
             text = f"the provider failed unexpectedly: {type(error).__name__}: {error}; please report it"
             return pb.CallFunction.Response(error=pb.FunctionError(text=text))
+
+    # What lives as long as one command.
+
+    def open_ephemeral_resource(self, request: Any) -> Any:
+        one, context = self.ephemeral[request.type_name], self._context(b"")
+        result = None
+        with self._reporting(one.schema, context.diagnostics):
+            config = values.decode(request.config, one.schema.type)
+            result = values.encode(one.open(context, config), one.schema.type)
+        return pb.OpenEphemeralResource.Response(
+            result=result,
+            private=_dump(context.private),
+            diagnostics=messages.diagnostics(context.diagnostics.items),
+        )
+
+    def close_ephemeral_resource(self, request: Any) -> Any:
+        one, context = self.ephemeral[request.type_name], self._context(request.private)
+        with self._reporting(one.schema, context.diagnostics):
+            one.close(context)
+        return pb.CloseEphemeralResource.Response(diagnostics=messages.diagnostics(context.diagnostics.items))
 
     # Change.
 

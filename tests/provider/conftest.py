@@ -189,6 +189,17 @@ def land(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dic
 
 
 @pytest.fixture
+def base(land) -> dict[str, Any]:
+    """A VM with nothing but what it needs."""
+    return {
+        "name": "vm",
+        "image_uuid": land["steppe_image.a"],
+        "instance_offering_uuid": land["steppe_instance_offering.a"],
+        "network_uuids": [land["steppe_network.a"]],
+    }
+
+
+@pytest.fixture
 def plugin(
     cloud: Cloud, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Terraform]:

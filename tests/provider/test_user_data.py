@@ -4,10 +4,9 @@ import json
 
 import pytest
 
-from tests.provider.test_vm import base, hcl
+from tests.provider.test_vm import hcl
 
 pytestmark = pytest.mark.terraform
-__all__ = ["base"]
 
 
 @pytest.mark.parametrize(

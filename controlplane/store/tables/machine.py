@@ -55,6 +55,9 @@ c.resource(
     c.text("cpu_mode", 32),  # that runs, by its host's choice
     c.text("cpu_model"),
     c.text("boot_order_once"),  # for the next start or reboot
+    c.text("started_boot_order"),  # what its last start or reboot gave it
+    c.text("started_cpu_mode", 32),
+    c.text("started_console_mode", 32),
     c.boolean("has_rebooted"),  # of itself, since it was made
     c.time("destroyed_at"),  # since when an expunge is due
     c.integer("cloud_init_runs"),  # how often a rerun was asked for: part of the instance id
