@@ -69,8 +69,8 @@ class Steppe:
         GlobalConfigEntry(GlobalConfig()),
         ConsoleAddress(),
     )
-    ephemeral_resources: Sequence[EphemeralResource] = (ConsoleAccess(),)
     functions: Sequence[Function] = FUNCTIONS
+    ephemeral_resources: Sequence[EphemeralResource] = (ConsoleAccess(),)
 
     def configure(self, config: Object, stop: threading.Event, diagnostics: Diagnostics) -> object:
         """Log in. Returns the client, or None after an error."""

@@ -31,11 +31,11 @@ def pages() -> dict[Path, str]:
     for source in provider.data_sources:
         name = source.type_name.removeprefix("steppe_")
         found[DOCS / "data-sources" / f"{name}.md"] = _data_source(source.type_name, source.schema)
+    for function in provider.functions:
+        found[DOCS / "functions" / f"{function.name}.md"] = _function(function)
     for one in provider.ephemeral_resources:
         name = one.type_name.removeprefix("steppe_")
         found[DOCS / "ephemeral-resources" / f"{name}.md"] = _ephemeral_resource(one.type_name, one.schema)
-    for function in provider.functions:
-        found[DOCS / "functions" / f"{function.name}.md"] = _function(function)
     return found
 
 

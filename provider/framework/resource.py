@@ -31,8 +31,8 @@ class Resource:
 
     type_name: str
     schema: Schema
-    imported_by: ClassVar[tuple[str, str]] = ("its uuid", "0123456789abcdef0123456789abcdef")  # and an example
     identity: ClassVar[str | None] = None  # the attribute that tells it from all others; `import_state` takes it
+    imported_by: ClassVar[tuple[str, str]] = ("its uuid", "0123456789abcdef0123456789abcdef")  # and an example
 
     def noticed(self, state: Object) -> None:
         """Terraform has this in its state; called before anything is planned, without a client."""
@@ -90,8 +90,8 @@ class Provider(Protocol):
     schema: Schema
     resources: Sequence[Resource]
     data_sources: Sequence[DataSource]
-    ephemeral_resources: Sequence[EphemeralResource]
     functions: Sequence[Function]
+    ephemeral_resources: Sequence[EphemeralResource]
 
     def configure(self, config: Object, stop: threading.Event, diagnostics: Diagnostics) -> Any: ...
 

@@ -31,8 +31,8 @@ class Servicer:
         self.provider = provider
         self.resources: dict[str, Resource] = {resource.type_name: resource for resource in provider.resources}
         self.data_sources: dict[str, DataSource] = {source.type_name: source for source in provider.data_sources}
-        self.ephemeral: dict[str, EphemeralResource] = {one.type_name: one for one in provider.ephemeral_resources}
         self.functions: dict[str, Function] = {function.name: function for function in provider.functions}
+        self.ephemeral: dict[str, EphemeralResource] = {one.type_name: one for one in provider.ephemeral_resources}
         self.stop = threading.Event()
         self.client: Any = None
         self._running = 0
@@ -57,11 +57,11 @@ class Servicer:
             "ApplyResourceChange": self.apply_resource_change,
             "ImportResourceState": self.import_resource_state,
             "ReadDataSource": self.read_data_source,
+            "GetFunctions": self.get_functions,
+            "CallFunction": self.call_function,
             "ValidateEphemeralResourceConfig": self.validate_ephemeral_resource_config,
             "OpenEphemeralResource": self.open_ephemeral_resource,
             "CloseEphemeralResource": self.close_ephemeral_resource,
-            "GetFunctions": self.get_functions,
-            "CallFunction": self.call_function,
             "StopProvider": self.stop_provider,
         }
         return {name: (call, getattr(pb, name).Request) for name, call in calls.items()}
@@ -74,8 +74,8 @@ class Servicer:
             server_capabilities=self._capabilities(),
             resources=[names(type_name=name) for name in sorted(self.resources)],
             data_sources=[names(type_name=name) for name in sorted(self.data_sources)],
-            ephemeral_resources=[names(type_name=name) for name in sorted(self.ephemeral)],
             functions=[pb.GetMetadata.FunctionName(name=name) for name in sorted(self.functions)],
+            ephemeral_resources=[names(type_name=name) for name in sorted(self.ephemeral)],
         )
 
     def get_provider_schema(self, _request: Any) -> Any:
@@ -198,6 +198,21 @@ class Servicer:
             state = values.encode(source.read(context, config), source.schema.type)
         return pb.ReadDataSource.Response(state=state, diagnostics=messages.diagnostics(context.diagnostics.items))
 
+    def call_function(self, request: Any) -> Any:
+        function = self.functions[request.name]
+        try:
+            arguments = [
+                values.decode_any(given) if parameter.type is None else values.decode(given, parameter.type)
+                for given, parameter in zip(request.arguments, function.parameters, strict=True)
+            ]
+            return pb.CallFunction.Response(result=values.encode(function.call(arguments), function.returns))
+        except Wrong as wrong:
+            return pb.CallFunction.Response(error=pb.FunctionError(text=str(wrong), function_argument=wrong.argument))
+        except Exception as error:
+            log.error("unexpected %s", type(error).__name__, exc_info=error)
+            text = f"the provider failed unexpectedly: {type(error).__name__}: {error}; please report it"
+            return pb.CallFunction.Response(error=pb.FunctionError(text=text))
+
     # What lives as long as one command.
 
     def open_ephemeral_resource(self, request: Any) -> Any:
@@ -217,21 +232,6 @@ class Servicer:
         with self._reporting(one.schema, context.diagnostics):
             one.close(context)
         return pb.CloseEphemeralResource.Response(diagnostics=messages.diagnostics(context.diagnostics.items))
-
-    def call_function(self, request: Any) -> Any:
-        function = self.functions[request.name]
-        try:
-            arguments = [
-                values.decode_any(given) if parameter.type is None else values.decode(given, parameter.type)
-                for given, parameter in zip(request.arguments, function.parameters, strict=True)
-            ]
-            return pb.CallFunction.Response(result=values.encode(function.call(arguments), function.returns))
-        except Wrong as wrong:
-            return pb.CallFunction.Response(error=pb.FunctionError(text=str(wrong), function_argument=wrong.argument))
-        except Exception as error:
-            log.error("unexpected %s", type(error).__name__, exc_info=error)
-            text = f"the provider failed unexpectedly: {type(error).__name__}: {error}; please report it"
-            return pb.CallFunction.Response(error=pb.FunctionError(text=text))
 
     # Change.
 

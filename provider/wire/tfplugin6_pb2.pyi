@@ -597,6 +597,45 @@ class ReadDataSource(_message.Message):
         def __init__(self, state: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping[str, object]]]] = ...) -> None: ...
     def __init__(self) -> None: ...
 
+class GetFunctions(_message.Message):
+    __slots__ = ()
+    class Request(_message.Message):
+        __slots__ = ()
+        def __init__(self) -> None: ...
+    class Response(_message.Message):
+        __slots__ = ("functions", "diagnostics")
+        class FunctionsEntry(_message.Message):
+            __slots__ = ("key", "value")
+            KEY_FIELD_NUMBER: _ClassVar[int]
+            VALUE_FIELD_NUMBER: _ClassVar[int]
+            key: str
+            value: Function
+            def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Function, _Mapping[str, object]]] = ...) -> None: ...
+        FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
+        DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
+        functions: _containers.MessageMap[str, Function]
+        diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
+        def __init__(self, functions: _Optional[_Mapping[str, Function]] = ..., diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping[str, object]]]] = ...) -> None: ...
+    def __init__(self) -> None: ...
+
+class CallFunction(_message.Message):
+    __slots__ = ()
+    class Request(_message.Message):
+        __slots__ = ("name", "arguments")
+        NAME_FIELD_NUMBER: _ClassVar[int]
+        ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
+        name: str
+        arguments: _containers.RepeatedCompositeFieldContainer[DynamicValue]
+        def __init__(self, name: _Optional[str] = ..., arguments: _Optional[_Iterable[_Union[DynamicValue, _Mapping[str, object]]]] = ...) -> None: ...
+    class Response(_message.Message):
+        __slots__ = ("result", "error")
+        RESULT_FIELD_NUMBER: _ClassVar[int]
+        ERROR_FIELD_NUMBER: _ClassVar[int]
+        result: DynamicValue
+        error: FunctionError
+        def __init__(self, result: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., error: _Optional[_Union[FunctionError, _Mapping[str, object]]] = ...) -> None: ...
+    def __init__(self) -> None: ...
+
 class ValidateEphemeralResourceConfig(_message.Message):
     __slots__ = ()
     class Request(_message.Message):
@@ -649,45 +688,6 @@ class CloseEphemeralResource(_message.Message):
         DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
         diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
         def __init__(self, diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping[str, object]]]] = ...) -> None: ...
-    def __init__(self) -> None: ...
-
-class GetFunctions(_message.Message):
-    __slots__ = ()
-    class Request(_message.Message):
-        __slots__ = ()
-        def __init__(self) -> None: ...
-    class Response(_message.Message):
-        __slots__ = ("functions", "diagnostics")
-        class FunctionsEntry(_message.Message):
-            __slots__ = ("key", "value")
-            KEY_FIELD_NUMBER: _ClassVar[int]
-            VALUE_FIELD_NUMBER: _ClassVar[int]
-            key: str
-            value: Function
-            def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Function, _Mapping[str, object]]] = ...) -> None: ...
-        FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
-        DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
-        functions: _containers.MessageMap[str, Function]
-        diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
-        def __init__(self, functions: _Optional[_Mapping[str, Function]] = ..., diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping[str, object]]]] = ...) -> None: ...
-    def __init__(self) -> None: ...
-
-class CallFunction(_message.Message):
-    __slots__ = ()
-    class Request(_message.Message):
-        __slots__ = ("name", "arguments")
-        NAME_FIELD_NUMBER: _ClassVar[int]
-        ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
-        name: str
-        arguments: _containers.RepeatedCompositeFieldContainer[DynamicValue]
-        def __init__(self, name: _Optional[str] = ..., arguments: _Optional[_Iterable[_Union[DynamicValue, _Mapping[str, object]]]] = ...) -> None: ...
-    class Response(_message.Message):
-        __slots__ = ("result", "error")
-        RESULT_FIELD_NUMBER: _ClassVar[int]
-        ERROR_FIELD_NUMBER: _ClassVar[int]
-        result: DynamicValue
-        error: FunctionError
-        def __init__(self, result: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., error: _Optional[_Union[FunctionError, _Mapping[str, object]]] = ...) -> None: ...
     def __init__(self) -> None: ...
 
 class StopProvider(_message.Message):

@@ -140,8 +140,8 @@ class Toy:
         self.thing = Thing()
         self.resources = (self.thing,)
         self.data_sources = (Echo(),)
-        self.ephemeral_resources = (Ticket(),)
         self.functions = ()
+        self.ephemeral_resources = (Ticket(),)
 
     def configure(self, config: Object, stop: threading.Event, diagnostics: Diagnostics) -> object:
         if config["greeting"] == "rude":

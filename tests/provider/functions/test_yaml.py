@@ -1,7 +1,7 @@
 """What the writer of YAML writes is read back the same by a reader of others."""
 
 import yaml as reader
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from provider.functions.yaml import document
@@ -16,6 +16,7 @@ DATA = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(TEXTS, DATA, min_size=1, max_size=4) | st.lists(DATA, min_size=1, max_size=4))
 def test_everything_is_read_back_the_same(data):
     assert reader.safe_load(document(data)) == data
