@@ -12,10 +12,12 @@ from provider.data_sources import ConsoleAddress, GlobalConfigEntry, Inventories
 from provider.ephemeral_resources import ConsoleAccess
 from provider.framework import validate
 from provider.framework.diagnostics import Diagnostics
+from provider.framework.function import Function
 from provider.framework.plan import Object
 from provider.framework.resource import DataSource, EphemeralResource, Resource
 from provider.framework.schema import Schema, optional
 from provider.framework.types import STRING, set_of, wholly_known
+from provider.functions import ALL as FUNCTIONS
 from provider.resources import ALL, GlobalConfig
 from provider.wire.server import serve
 
@@ -67,6 +69,7 @@ class Steppe:
         GlobalConfigEntry(GlobalConfig()),
         ConsoleAddress(),
     )
+    functions: Sequence[Function] = FUNCTIONS
     ephemeral_resources: Sequence[EphemeralResource] = (ConsoleAccess(),)
 
     def configure(self, config: Object, stop: threading.Event, diagnostics: Diagnostics) -> object:

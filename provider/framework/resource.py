@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from provider.framework.diagnostics import Diagnostics, Path, Refused
+from provider.framework.function import Function
 from provider.framework.plan import Object, Plan
 from provider.framework.schema import Schema
 from provider.framework.types import Value
@@ -30,6 +31,7 @@ class Resource:
 
     type_name: str
     schema: Schema
+    identity: ClassVar[str | None] = None  # the attribute that tells it from all others; `import_state` takes it
     imported_by: ClassVar[tuple[str, str]] = ("its uuid", "0123456789abcdef0123456789abcdef")  # and an example
 
     def noticed(self, state: Object) -> None:
@@ -88,6 +90,7 @@ class Provider(Protocol):
     schema: Schema
     resources: Sequence[Resource]
     data_sources: Sequence[DataSource]
+    functions: Sequence[Function]
     ephemeral_resources: Sequence[EphemeralResource]
 
     def configure(self, config: Object, stop: threading.Event, diagnostics: Diagnostics) -> Any: ...

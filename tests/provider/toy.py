@@ -140,6 +140,7 @@ class Toy:
         self.thing = Thing()
         self.resources = (self.thing,)
         self.data_sources = (Echo(),)
+        self.functions = ()
         self.ephemeral_resources = (Ticket(),)
 
     def configure(self, config: Object, stop: threading.Event, diagnostics: Diagnostics) -> object:
