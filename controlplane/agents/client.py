@@ -38,6 +38,7 @@ from hostagent.contract import (
     SnapshotSpec,
     StorageSpec,
     StorageStatus,
+    StorageUsage,
     UploadSpec,
     UploadStatus,
     VmSpec,
@@ -139,6 +140,9 @@ class HostClient:
 
     async def put_storage(self, uuid: str, spec: StorageSpec) -> StorageStatus:
         return await self._call(StorageStatus, "PUT", f"/v1/storages/{uuid}", spec)
+
+    async def storage_usage(self, uuid: str) -> StorageUsage:
+        return await self._call(StorageUsage, "GET", f"/v1/storages/{uuid}/usage")
 
     async def list_storages(self) -> list[StorageStatus]:
         return _storages.validate_json(await self._send("GET", "/v1/storages"))

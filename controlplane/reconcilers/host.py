@@ -15,6 +15,7 @@ from controlplane.store.database import Closed, Tx
 from controlplane.workflows import global_config
 from controlplane.workflows.host_connection import connect, set_status
 from controlplane.workflows.power_state import inventory, lose_contact, observe
+from controlplane.workflows.volume_usage import measure
 from controlplane.workflows.world import World
 
 _LOOK = 1.0  # seconds between two looks at the list of hosts
@@ -83,6 +84,7 @@ class HostReconciler:
         boot, last = page.agent_boot_id, page.last_sequence
         await connect(self._world, uuid)
         busy = await inventory(self._world, uuid)
+        await measure(self._world, uuid)
         compared = time.monotonic()
         while wait := await self._world.db.read(lambda tx: _wait(tx, uuid, time.monotonic() - compared)):
             page = await client.events(last, _POLL_BUSY if busy else wait)

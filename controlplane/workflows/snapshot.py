@@ -148,6 +148,7 @@ async def _take(op: Operation[World], plan: Any, finish: Any) -> Json:
     def record(tx: Tx) -> Json:
         for one, status in zip(begun, frozen, strict=True):
             _record(tx, one, status["chain"][-2]["actual_size"])
+            rows.update(tx, "VolumeVO", one["volume_uuid"], actual_size=status["actual_size"])
         shown: Json = finish(tx)
         return shown
 

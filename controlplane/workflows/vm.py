@@ -81,18 +81,20 @@ async def create(op: Operation[World], message: CreateVmInstance) -> Json:
         )
         host = made["host_uuid"]
 
-        async def make_disks() -> None:
+        async def make_disks() -> list[int]:
             image = None if made["is_iso"] else made["image"]
             if made["is_iso"]:
                 await copy_image(op.world, host, made["volumes"][0]["storage_uuid"], made["image"])
-            for index, volume in enumerate(made["volumes"]):
+            return [
                 await make_volume(op.world, host, volume, image if index == 0 else None)
+                for index, volume in enumerate(made["volumes"])
+            ]
 
         async def delete_disks() -> None:
             for volume in made["volumes"]:
                 await delete_volume(op.world, host, volume)
 
-        await op.step("disks", on_host(op, host, make_disks), delete_disks, timeout=_COPY)
+        taken = await op.step("disks", on_host(op, host, make_disks), delete_disks, timeout=_COPY)
         if message.strategy == "InstantStart":
             chosen = await _run(op, uuid, host, made["spec"])
         else:
@@ -100,7 +102,8 @@ async def create(op: Operation[World], message: CreateVmInstance) -> Json:
         state = RUNNING if message.strategy == "InstantStart" else STOPPED
 
         def finish(tx: Tx) -> Json:
-            rows.update_where(tx, "VolumeVO", {"vm_instance_uuid": uuid}, status="Ready")
+            for volume, size in zip(made["volumes"], taken, strict=True):
+                rows.update(tx, "VolumeVO", volume["uuid"], status="Ready", actual_size=size)
             rows.update(tx, "VmInstanceVO", uuid, state=state, **_last_host(host, state), **chosen)
             return inventories.vm(tx, uuid) | warnings(tx, uuid)
 

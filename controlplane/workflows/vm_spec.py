@@ -84,8 +84,9 @@ def volume_path(volume: rows.Row) -> str:
 # -- disks and images on the host --------------------------------------------------------------------------------
 
 
-async def make_volume(world: World, host_uuid: str, volume: Json, image: Json | None) -> None:
-    """`volume`: uuid, storage_uuid, path, size. With a template the image is copied to the host first, if need be."""
+async def make_volume(world: World, host_uuid: str, volume: Json, image: Json | None) -> int:
+    """`volume`: uuid, storage_uuid, path, size. With a template the image is copied to the host first, if need be.
+    Returns what the file takes."""
     spec = VolumeSpec(
         generation=1,
         storage_uuid=volume["storage_uuid"],
@@ -96,12 +97,12 @@ async def make_volume(world: World, host_uuid: str, volume: Json, image: Json | 
     )
     client = world.hosts.get(host_uuid)
     try:
-        await client.put_volume(volume["uuid"], spec)
+        return (await client.put_volume(volume["uuid"], spec)).actual_size
     except ApiError as error:
         if image is None or getattr(error, "problem_code", "") != "not_found":
             raise
         await copy_image(world, host_uuid, volume["storage_uuid"], image)
-        await client.put_volume(volume["uuid"], spec)
+        return (await client.put_volume(volume["uuid"], spec)).actual_size
 
 
 async def copy_image(world: World, host_uuid: str, storage_uuid: str, image: Json) -> None:

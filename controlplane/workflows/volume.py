@@ -104,17 +104,17 @@ async def _make(op: Operation[World], told: Json, image: Json | None) -> Json:
     """The volume's file is on its host, and the volume Ready."""
     uuid, host = told["uuid"], told["host_uuid"]
 
-    async def make() -> None:
-        await make_volume(op.world, host, told, image)
+    async def make() -> int:
+        return await make_volume(op.world, host, told, image)
 
     async def delete() -> None:
         await delete_volume(op.world, host, told)
 
     def publish(tx: Tx) -> Json:
-        rows.update(tx, "VolumeVO", uuid, status=READY)
+        rows.update(tx, "VolumeVO", uuid, status=READY, actual_size=taken)
         return volume_rows.show(tx, uuid)
 
-    await op.step("make", on_host(op, host, make), delete, timeout=_COPY)
+    taken = await op.step("make", on_host(op, host, make), delete, timeout=_COPY)
     return await op.commit("publish", publish)
 
 

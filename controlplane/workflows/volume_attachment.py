@@ -47,20 +47,22 @@ async def attach(op: Operation[World], message: AttachDataVolumeToVm) -> Json:
 
     def finish(tx: Tx) -> Json:
         attached = {"last_attach_date": now(), "last_vm_instance_uuid": vm_uuid}
-        rows.update(tx, "VolumeVO", uuid, status=READY, **attached)
+        rows.update(tx, "VolumeVO", uuid, status=READY, **taken, **attached)
         return volume_rows.show(tx, uuid)
 
     with failing("VM.1005", f"cannot attach volume {uuid} to VM {vm_uuid}"):
         begun = await op.tx_step("begin", begin, abandon)
+        taken: Json = {}
         if place := begun["place"]:
 
-            async def make() -> None:
-                await make_volume(op.world, place["host_uuid"], place, None)
+            async def make() -> int:
+                return await make_volume(op.world, place["host_uuid"], place, None)
 
             async def delete() -> None:
                 await delete_volume(op.world, place["host_uuid"], place)
 
-            await op.step("make", on_host(op, place["host_uuid"], make), delete, timeout=_HOST)
+            size = await op.step("make", on_host(op, place["host_uuid"], make), delete, timeout=_HOST)
+            taken = {"actual_size": size}
         if host := begun["host_uuid"]:
 
             async def plug() -> None:

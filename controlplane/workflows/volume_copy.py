@@ -36,19 +36,19 @@ async def create(op: Operation[World], message: CreateDataVolumeFromVolumeSnapsh
         rows.delete(tx, "VolumeVO", uuid)
         let_go(tx, told["source"], _COPYING)
 
-    async def copy() -> None:
-        await make_volume(op.world, told["host_uuid"], told, None)
+    async def copy() -> int:
+        return await make_volume(op.world, told["host_uuid"], told, None)
 
     async def delete() -> None:
         await delete_volume(op.world, told["host_uuid"], told)
 
     def publish(tx: Tx) -> Json:
         let_go(tx, told["source"], _COPYING)
-        rows.update(tx, "VolumeVO", uuid, status=READY)
+        rows.update(tx, "VolumeVO", uuid, status=READY, actual_size=taken)
         return volume_rows.show(tx, uuid)
 
     told = await op.tx_step("begin", begin, abandon)
-    await op.step("copy", on_host(op, told["host_uuid"], copy), delete, timeout=LONG)
+    taken = await op.step("copy", on_host(op, told["host_uuid"], copy), delete, timeout=LONG)
     return await op.commit("publish", publish)
 
 

@@ -74,6 +74,7 @@ def create_app(agent: Agent) -> Starlette:
             _route("/v1/images/{uuid}", GET=calls.get_image, PUT=calls.put_image, DELETE=calls.delete_image),
             _route("/v1/uploads/{uuid}", PUT=calls.put_upload, DELETE=calls.delete_upload),
             _route("/v1/storages/{uuid}", GET=calls.get_storage, PUT=calls.put_storage, DELETE=calls.delete_storage),
+            _route("/v1/storages/{uuid}/usage", GET=calls.get_usage),
             _route("/v1/storages", GET=calls.list_storages),
             _route("/v1/host", GET=calls.get_host),
             _route("/v1/vms/{uuid}/screenshot", GET=calls.get_screenshot),
@@ -105,6 +106,9 @@ class _Calls:
 
     async def get_storage(self, request: Request) -> Response:
         return _json(await self._agent.storage.get(_uuid(request)))
+
+    async def get_usage(self, request: Request) -> Response:
+        return _json(await self._agent.storage.usage(_uuid(request)))
 
     async def put_storage(self, request: Request) -> Response:
         return _json(await self._agent.storage.put(_uuid(request), await self._spec(request, StorageSpec)))

@@ -19,7 +19,7 @@ from hostagent.contract.network import (
     PortSpec,
     SnapshotSpec,
 )
-from hostagent.contract.storage import StorageSpec, StorageStatus
+from hostagent.contract.storage import StorageSpec, StorageStatus, StorageUsage
 from hostagent.contract.transfer import (
     ExportedFile,
     ExportSpec,
@@ -66,6 +66,7 @@ __all__ = [
     "Specified",
     "StorageSpec",
     "StorageStatus",
+    "StorageUsage",
     "UploadSpec",
     "UploadStatus",
     "VmSpec",

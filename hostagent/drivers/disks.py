@@ -42,6 +42,9 @@ class LocalDisks:
             raise broken("storage_path", f"{path} cannot be read: {error.strerror}") from error
         return usage.f_blocks * usage.f_frsize, usage.f_bavail * usage.f_frsize
 
+    async def allocated(self, directory: str) -> dict[str, int]:
+        return await asyncio.to_thread(_allocated, directory)
+
     async def create(self, path: str, size: int, backing: str | None) -> None:
         part = f"{path}.new"
         with _errors(path):
@@ -155,6 +158,16 @@ class LocalDisks:
         if os.strerror(errno.ENOSPC) in text:  # qemu-img tells it by text alone
             raise broken("no_space", f"no space left for {arguments[-2]}")
         raise broken("internal", f"qemu-img {arguments[0]} failed", text)
+
+
+def _allocated(directory: str) -> dict[str, int]:
+    found = {}
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            if name.endswith(".qcow2"):
+                with contextlib.suppress(FileNotFoundError):
+                    found[f"{folder}/{name}"] = os.lstat(f"{folder}/{name}").st_blocks * 512
+    return found
 
 
 def _relative(backing: str, path: str) -> str:

@@ -5,7 +5,7 @@ Deleting a storage only forgets it; its volumes stay. Nothing outside a storage'
 
 import os
 
-from hostagent.contract import StorageSpec, StorageStatus
+from hostagent.contract import StorageSpec, StorageStatus, StorageUsage
 from hostagent.contract.error import rejected
 from hostagent.ensure.generations import Generations
 from hostagent.ports.disks import Disks
@@ -29,6 +29,14 @@ class Storages:
         path = self.path(uuid)
         total, available = await self._disks.capacity(path)
         return StorageStatus(uuid=uuid, path=path, total_bytes=total, available_bytes=available)
+
+    async def usage(self, uuid: str) -> StorageUsage:
+        """Of volumes and their snapshots; cached images belong to none."""
+        path = self.path(uuid)
+        found = {file.removeprefix(f"{path}/"): size for file, size in (await self._disks.allocated(path)).items()}
+        return StorageUsage(
+            allocated={file: size for file, size in found.items() if not file.startswith("imagecache/")}
+        )
 
     async def list(self) -> list[StorageStatus]:
         return [await self.get(uuid) for uuid in self._generations.all("storage")]

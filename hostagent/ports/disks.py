@@ -29,6 +29,10 @@ class Disks(Protocol):
         """(total, available) bytes of the file system that holds the directory."""
         ...
 
+    async def allocated(self, directory: str) -> dict[str, int]:
+        """Bytes that each disk under the directory takes, by absolute path. What comes or goes meanwhile may be missing."""
+        ...
+
     async def create(self, path: str, size: int, backing: str | None) -> None:
         """A qcow2 disk, an overlay of `backing` if given (stored as a relative name); whole or not at all."""
         ...

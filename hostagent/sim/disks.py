@@ -28,6 +28,9 @@ class SimDisks:
     async def capacity(self, path: str) -> tuple[int, int]:
         return self.total_bytes, max(self.total_bytes - self._used, 0)
 
+    async def allocated(self, directory: str) -> dict[str, int]:
+        return {path: info.actual_size for path, info in self.files.items() if path.startswith(f"{directory}/")}
+
     async def create(self, path: str, size: int, backing: str | None) -> None:
         self.store(path, DiskInfo(size, BLANK, backing))
 

@@ -273,6 +273,20 @@ async def test_an_agent_that_restarts_finds_its_images(
     assert len(server.requests) == 1
 
 
+async def test_what_the_disks_of_a_storage_take(stores: Stores) -> None:
+    path = specs.volume()["path"]
+    assert (await stores.storage.usage(STORAGE)).allocated == {}
+    made = await stores.volume.put(VOLUME, VolumeSpec.model_validate(specs.volume(size=8 << 20)))
+    assert (await stores.storage.usage(STORAGE)).allocated == {path: made.actual_size}
+    whole = subprocess.run(["qemu-io", "-c", "write 0 4M", stores.path / path], capture_output=True)
+    assert whole.returncode == 0, whole
+    (stores.path / "imagecache").mkdir(exist_ok=True)
+    (stores.path / "imagecache" / "x.qcow2").write_bytes(bytes(4096))
+    found = (await stores.storage.usage(STORAGE)).allocated
+    seen = await stores.volume.get(VOLUME, STORAGE, path)
+    assert seen is not None and found == {path: seen.actual_size} and found[path] >= made.actual_size + (4 << 20)
+
+
 async def test_a_symlink_does_not_lead_out_of_a_storage(stores: Stores, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from dataclasses import replace
 
 import pytest
 
@@ -84,3 +85,22 @@ async def test_a_power_cut(watched):
     for vm in vms:
         await becomes(watched, "VmInstanceVO", vm["uuid"], state="Stopped", host_uuid=None)
     assert (await watched.get("HostVO", watched.hosts[0]))["memory_used"] == 0
+
+
+async def test_what_the_disks_take_is_told_by_the_host(watched):
+    vm = await watched.vm(dataDiskSizes=[1 << 30])
+    root, data = vm["allVolumes"]
+    assert root["actualSize"] == data["actualSize"] == 196_608, "as they were made"
+    before = await watched.get("VolumeVO", data["uuid"])
+    host, path = vm["hostUuid"], before["install_path"]
+    disks = watched.sims[host].disks
+    disks.files[path] = replace(disks.files[path], actual_size=5 << 20)
+    setting = {"category": "host", "name": "inventory.interval", "value": "5"}
+    await watched.call("UpdateGlobalConfig", **setting)
+    watched.sims[host].guest_shuts_down(vm["uuid"])  # an event: the next look is soon
+    row = await becomes(watched, "VolumeVO", data["uuid"], actual_size=5 << 20)
+    assert row == before | {"actual_size": 5 << 20}, "nobody did anything to the volume"
+    assert (await watched.get("VolumeVO", root["uuid"]))["actual_size"] == 196_608
+    snapshot = await watched.call("CreateVolumeSnapshot", volumeUuid=data["uuid"], name="s")
+    assert snapshot["size"] == 5 << 20
+    assert (await watched.get("VolumeVO", data["uuid"]))["actual_size"] == 196_608, "a new file"
