@@ -10,7 +10,7 @@ IN_PARALLEL := tests/controlplane tests/cli tests/test_layers.py
 export ADMIN_PASSWORD  # not as an argument: everybody sees those
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo demo-down dev provider bench lock clean
+.PHONY: help setup check test demo demo-down dev provider bindings bench lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -43,11 +43,16 @@ demo-down:  ## remove what `make demo KEEP=1` left
 dev: setup  ## control plane with simulated hosts in the foreground (HOSTS=3 PORT=8080 ADMIN_PASSWORD=password)
 	@$(PYTHON) -m tools.dev --hosts $(HOSTS) --port $(PORT)
 
-provider:  ## the Terraform provider, into a filesystem mirror
+provider:  ## the Terraform provider, into a filesystem mirror; packed for other machines in build/providers
 	@python3 tools/setup.py build host guest
 	@$(PYTHON) tools/build_provider.py
+	@$(PYTHON) -m tools.pack_provider
 
-BENCHES ?= $(filter-out __init__,$(notdir $(basename $(wildcard benchmarks/*.py))))
+bindings:  ## the Python packages steppe-cdktf and steppe-cdktn, as wheels in build/bindings
+	@python3 tools/setup.py build
+	@$(PYTHON) -m tools.build_bindings
+
+BENCHES ?= $(filter-out __init__ dhcp_load priority,$(notdir $(basename $(wildcard benchmarks/*.py))))
 bench: setup terraform  ## the figures of benchmarks/ (BENCHES="dhcp create_vm": only these)
 	@python3 tools/setup.py bench
 	@$(MAKE) --no-print-directory provider

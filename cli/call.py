@@ -77,7 +77,7 @@ class Caller:
         elif api.name == "LogOut" and raw["sessionUuid"] == session:
             self._sessions.put("")
         for warning in answer.get("warnings", ()):
-            sys.stderr.write(f"warning: {warning}\n")
+            sys.stderr.write(f"warning: {warning['details']}\n")
         return answer
 
 

@@ -6,6 +6,7 @@ A change carries a job uuid chosen here, so it may be sent again when its answer
 import http.client
 import json
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -59,8 +60,17 @@ class Client:
         except KeyboardInterrupt:
             self._connection.close()
             progress({"text": f"cancelling job {job}; Ctrl-C again leaves it to itself"})
-            self._send("DELETE", f"/api-jobs/{job}", None, {})
-            return self._wait(job, progress)
+            return self._cancel(job, progress)
+
+    def _cancel(self, job: str, progress: Callable[[Json], None]) -> Json:
+        for pause in (0.5, 1, 2, 4, 0):
+            status, answer = self._send("DELETE", f"/api-jobs/{job}", None, {})
+            if status == 202:
+                return self._wait(job, progress)
+            if status != 503:  # which means: for now
+                break
+            time.sleep(pause)
+        return self._outcome(status, answer)
 
     def _wait(self, job: str, progress: Callable[[Json], None]) -> Json:
         wait = POLL_FIRST

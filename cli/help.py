@@ -9,6 +9,7 @@ USAGE = """\
 steppe [--server URL] [--ca FILE] [--output json|table|yaml] <API> [key=value …]     call an API of the control plane
 steppe                                                    the prompt, with completion (Tab) and history
 steppe console <VM>                                       the VM's serial line in this terminal; Ctrl-] leaves it
+steppe provider install [FOLDER]                          the Terraform provider, to where Terraform looks for it
 steppe help [<API>]                                       list the APIs, or the parameters of one
 
 Lists are comma separated (quote an element that holds a comma: a,"b,c"), maps are JSON, key=@file is the content of a file

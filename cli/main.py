@@ -23,6 +23,11 @@ def main(arguments: list[str] | None = None) -> int:
         if words and words[0] in ("help", "-h", "--help"):
             sys.stdout.write(manual.text(known, words[1] if len(words) > 1 else None))
             return 0
+        if words and words[0] == "provider":
+            from cli import provider  # few need it
+
+            provider.run(options["--server"].rstrip("/"), options["--ca"] or None, words[1:])
+            return 0
         caller = Caller(known, options["--server"].rstrip("/"), options["--ca"] or None, options["--output"])
         if words and words[0] == "console":
             caller.console(words[1:])

@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import contextlib
 import fcntl
+import gc
 import importlib
 import ipaddress
 import os
@@ -41,7 +42,7 @@ from controlplane import log
 from controlplane.agents.authority import Authority
 from controlplane.agents.client import HostClients
 from controlplane.agents.connection import over_tls
-from controlplane.api import console, enrollment, image_files
+from controlplane.api import console, enrollment, image_files, provider_mirror
 from controlplane.api.app import create_app
 from controlplane.operations.engine import Engine
 from controlplane.reconcilers.audit import AuditPruner
@@ -107,12 +108,14 @@ async def _run(options: argparse.Namespace) -> None:
         state_dir=options.state_dir,
         public_url=_public_url(options),
         file_image_dirs=(options.state_dir / "import", *(path.resolve() for path in options.allow_file_images)),
+        provider_mirror=options.provider_mirror,
     )
     url = options.database_url or f"sqlite:///{options.state_dir / 'steppe.db'}"
     async with node(url, settings, authority, options.admin_password_file) as app:
         servers = [_Server(app, options.listen)]
         if options.tls_listen:
             servers.append(_Server(app, options.tls_listen, authority))
+        _spare_the_collector()
         logger.info("serving", http=options.listen.authority, public_url=settings.public_url)
         async with asyncio.TaskGroup() as group:
             for server in servers:
@@ -137,7 +140,7 @@ async def node(
         )
         network = NetworkSync(db, hosts)
         world = World(db, hosts, network, settings, authority)
-        engine = Engine(StoreJournal(db), engine_registry(), world, _node_id(settings.state_dir))
+        engine = world.engine = Engine(StoreJournal(db), engine_registry(), world, _node_id(settings.state_dir))
         await engine.start()
         tasks = [
             asyncio.create_task(HostReconciler(world).run(), name="hosts"),
@@ -149,7 +152,12 @@ async def node(
             yield create_app(
                 world,
                 engine,
-                [enrollment.router(world, engine), image_files.router(world, engine), console.router(world)],
+                [
+                    enrollment.router(world, engine),
+                    image_files.router(world, engine),
+                    console.router(world),
+                    provider_mirror.router(settings.provider_mirror or settings.state_dir / "providers"),
+                ],
             )
         finally:
             for task in tasks:
@@ -275,6 +283,13 @@ def _alone(state_dir: Path) -> Iterator[IO[str]]:
         yield lock
 
 
+def _spare_the_collector() -> None:
+    """What was loaded stays: Python need not look through it for garbage, nor through little garbage so often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
+
+
 def _raise_file_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = min(65_536, hard) if hard != resource.RLIM_INFINITY else 65_536
@@ -304,6 +319,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--admin-password-file", type=Path, help="first line: admin's password at the first start")
     parser.add_argument("--allow-file-images", type=Path, action="append", default=[], metavar="DIR")
+    parser.add_argument(
+        "--provider-mirror",
+        type=Path,
+        metavar="DIR",
+        help="providers for `terraform init` from this node (default: providers in the state directory)",
+    )
     return parser
 
 

@@ -7,15 +7,17 @@ from collections.abc import Sequence
 
 from provider.client import pending
 from provider.client.credentials import settle
-from provider.client.errors import ApiFailure, Unreachable, explain
-from provider.data_sources import ConsoleAddress, GlobalConfigEntry, Inventories, Lookup, Query
+from provider.client.errors import ApiFailure, Unreachable, explain, remarks
+from provider.data_sources import ConsoleAddress, GlobalConfigEntry, Inventories, Lookup, MigratableHosts, Query
 from provider.ephemeral_resources import ConsoleAccess
 from provider.framework import validate
 from provider.framework.diagnostics import Diagnostics
+from provider.framework.function import Function
 from provider.framework.plan import Object
 from provider.framework.resource import DataSource, EphemeralResource, Resource
 from provider.framework.schema import Schema, optional
 from provider.framework.types import STRING, set_of, wholly_known
+from provider.functions import ALL as FUNCTIONS
 from provider.resources import ALL, GlobalConfig
 from provider.wire.server import serve
 
@@ -62,10 +64,12 @@ class Steppe:
     data_sources: Sequence[DataSource] = (
         *(Lookup(resource) for resource in ALL if "name" in resource.named),
         *(Inventories(resource) for resource in ALL),
+        MigratableHosts(),
         Query(),
         GlobalConfigEntry(GlobalConfig()),
         ConsoleAddress(),
     )
+    functions: Sequence[Function] = FUNCTIONS
     ephemeral_resources: Sequence[EphemeralResource] = (ConsoleAccess(),)
 
     def configure(self, config: Object, stop: threading.Event, diagnostics: Diagnostics) -> object:
@@ -114,6 +118,11 @@ class Steppe:
 
     def explain(self, error: Exception, schema: Schema) -> Diagnostics | None:
         return explain(error, schema)
+
+    def remarks(self, client: object, config: Object) -> Diagnostics:
+        from provider.client.control_plane import ControlPlane
+
+        return remarks(client.warnings(), config) if isinstance(client, ControlPlane) else Diagnostics()
 
 
 def main() -> int:

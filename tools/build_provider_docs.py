@@ -11,8 +11,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from provider.client.credentials import ENVIRONMENT  # noqa: E402
+from provider.framework.function import Function  # noqa: E402
 from provider.framework.resource import Resource  # noqa: E402
 from provider.framework.schema import Attr, Nested, Schema  # noqa: E402
+from provider.framework.types import Type  # noqa: E402
 from provider.main import Steppe  # noqa: E402
 
 DOCS = ROOT / "docs" / "provider"
@@ -29,10 +31,29 @@ def pages() -> dict[Path, str]:
     for source in provider.data_sources:
         name = source.type_name.removeprefix("steppe_")
         found[DOCS / "data-sources" / f"{name}.md"] = _data_source(source.type_name, source.schema)
+    for function in provider.functions:
+        found[DOCS / "functions" / f"{function.name}.md"] = _function(function)
     for one in provider.ephemeral_resources:
         name = one.type_name.removeprefix("steppe_")
         found[DOCS / "ephemeral-resources" / f"{name}.md"] = _ephemeral_resource(one.type_name, one.schema)
     return found
+
+
+def _function(function: Function) -> str:
+    parameters = ", ".join(f"{one.name} {_spelled(one.type)}" for one in function.parameters)
+    lines = "".join(
+        f"1. `{one.name}` ({_spelled(one.type).capitalize()}) {one.description}\n" for one in function.parameters
+    )
+    return (
+        _front(f"{function.name} Function - Steppe", function.summary)
+        + f"# function: {function.name}\n\n{function.description}\n\n## Example Usage\n\n"
+        + f"```terraform\n{function.example}\n```\n\n## Signature\n\n"
+        + f"```text\n{function.name}({parameters}) {_spelled(function.returns)}\n```\n\n## Arguments\n\n{lines}"
+    )
+
+
+def _spelled(type_: Type | None) -> str:
+    return type_.kind if type_ else "dynamic"
 
 
 def _front(title: str, description: str) -> str:

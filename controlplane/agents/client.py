@@ -19,6 +19,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from controlplane.agents.connection import Call, Connect, Connection, Unreachable
 from controlplane.contract.error import ApiError, Temporary
 from hostagent.contract import (
+    ArrivalSpec,
+    ArrivalStatus,
+    DepartureSpec,
+    DepartureStatus,
     ErrorClass,
     EventPage,
     ExportSpec,
@@ -190,6 +194,21 @@ class HostClient:
 
     async def delete_import(self, uuid: str, files: Literal["keep", "remove"]) -> None:
         await self._send("DELETE", f"/v1/imports/{uuid}", timeout=120, query={"files": files})
+
+    async def put_arrival(self, vm_uuid: str, spec: ArrivalSpec) -> ArrivalStatus:
+        return await self._call(ArrivalStatus, "PUT", f"/v1/arrivals/{vm_uuid}", spec, timeout=120)
+
+    async def delete_arrival(self, vm_uuid: str) -> None:
+        await self._send("DELETE", f"/v1/arrivals/{vm_uuid}")
+
+    async def put_departure(self, vm_uuid: str, spec: DepartureSpec, wait: int) -> DepartureStatus:
+        """Begins or joins the move and says after at most `wait` seconds how far it is."""
+        query: Query = {"wait": wait}
+        return await self._call(DepartureStatus, "PUT", f"/v1/departures/{vm_uuid}", spec, wait + 30, query)
+
+    async def delete_departure(self, vm_uuid: str) -> None:
+        """Returns when it is known whether the VM has left."""
+        await self._send("DELETE", f"/v1/departures/{vm_uuid}", timeout=120)
 
     async def put_upload(self, uuid: str, spec: UploadSpec, progress: Progress) -> None:
         """Returns when the file is in the image store; a failed upload is an `ApiError` (IMG.1000)."""

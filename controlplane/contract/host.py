@@ -22,6 +22,7 @@ from controlplane.contract.base import (
 from controlplane.contract.registry import api
 
 _PACKAGE = "org.zstack.header.host"
+Bandwidth = Annotated[int, Field(ge=1 << 20, le=1 << 40)]
 ManagementIp = Annotated[str, Field(min_length=1, max_length=255)]
 
 
@@ -127,7 +128,9 @@ class UpdateKVMHost(Update):
 
 @api
 class ChangeHostState(Api):
-    """`maintain` needs a host on which no VM runs."""
+    """`maintain` takes the VMs away first, one by one: those that run by MigrateVm where that is allowed and possible, else,
+    with `restartVms`, by a stop, a move and a start; the stopped ones by LocalStorageMigrateVm, unless `leaveStopped`. It
+    is refused with why not for each VM that cannot leave."""
 
     route = Route("PUT", "/hosts/{uuid}/actions", "changeHostState")
     package = _PACKAGE
@@ -135,6 +138,9 @@ class ChangeHostState(Api):
     references = {"uuid": "HostVO"}
     uuid: Uuid
     state_event: Literal["enable", "disable", "maintain"]
+    restart_vms: bool = False
+    leave_stopped: bool = False
+    bandwidth: Bandwidth | None = None  # bytes a second of each move
 
 
 @api

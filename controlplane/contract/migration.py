@@ -1,17 +1,15 @@
-"""Moving volumes between the local storages of hosts. The VM is off, or the volume is detached; snapshots travel with it."""
+"""Moving volumes between the local storages of hosts, with their snapshots. The VM is off, or the volume is detached; a VM
+that runs goes on meanwhile by MigrateVm."""
 
-from typing import Annotated, ClassVar, Literal
-
-from pydantic import Field
+from typing import ClassVar, Literal
 
 from controlplane.contract.base import Api, Route, Uuid, Wire
-from controlplane.contract.host import HostInventory
+from controlplane.contract.host import Bandwidth, HostInventory
 from controlplane.contract.registry import api
 from controlplane.contract.storage import LocalStorageResourceRefInventory
 from controlplane.contract.vm import VmInstanceInventory
 
 _LOCAL = "org.zstack.storage.primary.local"
-Bandwidth = Annotated[int, Field(ge=1 << 20, le=1 << 40)]  # bytes a second
 
 
 class MovedFile(Wire):
@@ -82,6 +80,35 @@ class LocalStorageMigrateVm(Api):
     dest_host_uuid: Uuid
     bandwidth: Bandwidth | None = None
     dry_run: bool = False
+
+
+@api
+class MigrateVm(Api):
+    """A running VM goes on on another host, with its disks; the guest notices a pause of less than a second. Only where
+    `localStoragePrimaryStorage/liveMigrationWithStorage.allow` says so, and to a host whose CPU the guest can go on with.
+    Without `hostUuid` the least used fit host is chosen. `dryRun` checks and says in `plan` what would be copied."""
+
+    route = Route("PUT", "/vm-instances/{vmInstanceUuid}/actions", "migrateVm")
+    package = "org.zstack.header.vm"
+    result = MigratedVmInventory
+    references = {"vm_instance_uuid": "VmInstanceVO", "host_uuid": "HostVO"}
+    vm_instance_uuid: Uuid
+    host_uuid: Uuid | None = None
+    bandwidth: Bandwidth | None = None
+    dry_run: bool = False
+
+
+@api
+class GetVmMigrationCandidateHosts(Api):
+    """Where MigrateVm may take a running VM now, and for every other host of its storage why not."""
+
+    kind: ClassVar[Literal["query", "read", "change"]] = "read"
+    route = Route("GET", "/vm-instances/{vmInstanceUuid}/migration-target-hosts")
+    package = "org.zstack.header.vm"
+    result = MigratableHosts
+    result_key = None
+    references = {"vm_instance_uuid": "VmInstanceVO"}
+    vm_instance_uuid: Uuid
 
 
 @api

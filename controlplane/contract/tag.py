@@ -28,7 +28,8 @@ class SystemTagInventory(TagInventory):
 @api
 class CreateSystemTag(Api):
     """Creating the same tag on the same resource again is a success and makes no second one. A running VM is served its
-    new user data, keys, host name at once. Oddities of user data are texts in `warnings` beside the inventory."""
+    new user data, keys, host name at once. What is odd is told in `warnings` beside the inventory:
+    `tag` (what stands before `::`) and `details` each."""
 
     route = Route("POST", "/system-tags")
     package = _PACKAGE

@@ -76,7 +76,7 @@ class CreateVmInstance(Create):
 
     Of `hostUuid`, `clusterUuid` and `zoneUuid` the narrowest decides. System tags: `userdata::`, `sshkey::`,
     `rootPassword::`, `hostname::<name>`, `staticIp::<L3 uuid>::<address>`, `metadataTokens::required|optional`. What is
-    odd about user data and does not stand in the way is a text in `warnings` beside the inventory.
+    odd about a tag and does not stand in the way is told in `warnings` beside the inventory: `{tag, details}` each.
     """
 
     route = Route("POST", "/vm-instances")
@@ -210,9 +210,10 @@ class QueryVmNic(Query):
 
 @api
 class GetDataVolumeAttachableVm(Api):
-    """The VMs that this data volume could be attached to now."""
+    """The VMs that this data volume could be attached to now, of those that the caller may see."""
 
     kind: ClassVar[Literal["query", "read", "change"]] = "read"
+    admin_only: ClassVar[bool] = False
     route = Route("GET", "/volumes/{volumeUuid}/candidate-vm-instances")
     package = "org.zstack.header.volume"
     result = VmInstanceInventory

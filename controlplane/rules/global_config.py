@@ -176,6 +176,13 @@ ENTRIES = (
         "How long a deleted image can be recovered when image/deletionPolicy is Delay.",
     ),
     Entry(
+        "localStoragePrimaryStorage",
+        "liveMigrationWithStorage.allow",
+        "false",
+        _TRUTH,
+        "Whether MigrateVm may move a VM while it runs, copying its local disks meanwhile.",
+    ),
+    Entry(
         "identity",
         "session.timeout",
         "7200",

@@ -160,14 +160,14 @@ def joined(resource_type: str, tags: Iterable[str]) -> list[str]:
     return whole
 
 
-def warnings(resource_type: str, tags: Iterable[str]) -> list[str]:
-    """What should be looked at and does not stand in the way. The tags are valid."""
-    found: list[str] = []
+def warnings(resource_type: str, tags: Iterable[str]) -> list[tuple[str, str]]:
+    """What should be looked at and does not stand in the way: the tag's prefix, and what is odd. The tags are valid."""
+    found: list[tuple[str, str]] = []
     for tag in tags if resource_type == "VmInstanceVO" else ():
         if prefix(tag) == "userdata":
-            found += [f"user data, {problem}" for problem in user_data_check.warnings(value(tag))]
+            found += [("userdata", f"user data, {problem}") for problem in user_data_check.warnings(value(tag))]
         elif tag == "metadataTokens::required":
-            found.append(_TOKENS)
+            found.append(("metadataTokens", _TOKENS))
     return found
 
 

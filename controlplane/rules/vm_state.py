@@ -4,8 +4,9 @@ from controlplane.contract.error import ApiError, ErrorCode
 
 CREATED, STARTING, RUNNING, STOPPING, STOPPED = "Created", "Starting", "Running", "Stopping", "Stopped"
 REBOOTING, DESTROYING, DESTROYED, EXPUNGING, UNKNOWN = "Rebooting", "Destroying", "Destroyed", "Expunging", "Unknown"
+MIGRATING = "Migrating"
 
-_EXCEPT_GONE = frozenset({STARTING, RUNNING, STOPPING, STOPPED, REBOOTING, DESTROYING, UNKNOWN, "Migrating", "Error"})
+_EXCEPT_GONE = frozenset({STARTING, RUNNING, STOPPING, STOPPED, REBOOTING, DESTROYING, UNKNOWN, MIGRATING, "Error"})
 _SETTLED = frozenset({RUNNING, STOPPED})
 # API → (states in which it is allowed, code of the refusal)
 _RULES: dict[str, tuple[frozenset[str], str]] = {
@@ -22,6 +23,7 @@ _RULES: dict[str, tuple[frozenset[str], str]] = {
     "CreateVolumeSnapshot": (_SETTLED, "SYS.1006"),
     "DeleteVolumeSnapshot": (_SETTLED, "SYS.1006"),
     "RevertVolumeFromSnapshot": (frozenset({STOPPED}), "SYS.1006"),
+    "MigrateVm": (frozenset({RUNNING}), "VM.1008"),
     "RerunCloudInit": (_EXCEPT_GONE | {CREATED}, "SYS.1006"),
     "CreateRootVolumeTemplateFromRootVolume": (frozenset({STOPPED}), "SYS.1006"),
     "CreateDataVolumeTemplateFromVolume": (frozenset({STOPPED}), "SYS.1006"),

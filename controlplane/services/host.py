@@ -24,7 +24,8 @@ from controlplane.services.registry import Caller, Change, answers, checks, prep
 from controlplane.store import rows
 from controlplane.store.database import Tx
 from controlplane.store.tables import now
-from controlplane.workflows.host import enrolled, refuse_while_in_use, refuse_while_running
+from controlplane.workflows.host import enrolled, refuse_while_in_use
+from controlplane.workflows.host_maintenance import must_be_drainable
 from controlplane.workflows.world import World
 
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*\.?")
@@ -80,7 +81,7 @@ def kvm_can_be_changed(tx: Tx, message: UpdateKVMHost) -> None:
 @checks(ChangeHostState)
 def can_be_maintained(tx: Tx, message: ChangeHostState) -> None:
     if message.state_event == "maintain":
-        refuse_while_running(tx, message.uuid)
+        must_be_drainable(tx, message)
 
 
 @checks(DeleteHost)

@@ -5,17 +5,19 @@ from typing import Any
 from controlplane.contract.host import HostInventory
 from controlplane.contract.migration import (
     ExcludedHost,
+    GetVmMigrationCandidateHosts,
     LocalStorageGetVolumeMigratableHosts,
     LocalStorageMigrateVm,
     LocalStorageMigrateVolume,
     MigratableHosts,
+    MigrateVm,
 )
 from controlplane.rules.migration import Target, unfit
 from controlplane.services.registry import Caller, answers, checks
 from controlplane.store import rows
 from controlplane.store.database import Tx
 from controlplane.workflows.inventories import must_get
-from controlplane.workflows.migration_rules import move_vm, move_volume
+from controlplane.workflows.migration_rules import move_running, move_vm, move_volume, running_vm_targets
 from controlplane.workflows.volume_files import files_of
 from controlplane.workflows.world import World
 
@@ -28,6 +30,25 @@ def volume_can_be_moved(tx: Tx, message: LocalStorageMigrateVolume) -> None:
 @checks(LocalStorageMigrateVm)
 def vm_can_be_moved(tx: Tx, message: LocalStorageMigrateVm) -> None:
     move_vm(tx, message.vm_instance_uuid, message.dest_host_uuid, may_run=message.dry_run)
+
+
+@checks(MigrateVm)
+def running_vm_can_be_moved(tx: Tx, message: MigrateVm) -> None:
+    move_running(tx, message.vm_instance_uuid, message.host_uuid)
+
+
+@answers(GetVmMigrationCandidateHosts)
+async def candidate_hosts(world: World, _caller: Caller, message: GetVmMigrationCandidateHosts) -> dict[str, Any]:
+    def read(tx: Tx) -> MigratableHosts:
+        fit, excluded = [], []
+        for host, reason in running_vm_targets(tx, message.vm_instance_uuid):
+            if reason is None:
+                fit.append(HostInventory.model_validate(host))
+            else:
+                excluded.append(ExcludedHost(host_uuid=host["uuid"], name=host["name"], reason=reason))
+        return MigratableHosts(inventories=fit, excluded=excluded)
+
+    return (await world.db.read(read)).wire()
 
 
 @answers(LocalStorageGetVolumeMigratableHosts)

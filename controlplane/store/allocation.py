@@ -6,13 +6,13 @@ Each function is one or two indexed statements, whatever the size of the stock, 
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
-from sqlalchemy import Select, Update, and_, bindparam, exists, func, literal_column, select, update
-from sqlalchemy import insert as sql_insert
+from sqlalchemy import and_, bindparam, exists, false, func, literal_column, select, update
 
+from controlplane.rules.placement import Candidate
 from controlplane.store import rows, tables
 from controlplane.store.database import Tx
+from controlplane.store.prepared import Prepared
 
 _HOST = tables.table("HostVO").c
 _USED = tables.table("UsedIpVO")
@@ -20,21 +20,35 @@ _REF = tables.table("LocalStorageHostRefVO").c
 _STORAGE = tables.table("PrimaryStorageVO").c
 _TAG = tables.table("SystemTagVO").c
 _COUNTER = tables.table("CounterVO")
-_NEXT = (
+_NEXT = Prepared(
     update(_COUNTER)
     .where(_COUNTER.c.name == bindparam("counter"))
     .values(last=_COUNTER.c.last + 1)
     .returning(_COUNTER.c.last)
 )
-_IS_USED = select(_USED.c.uuid).where(_USED.c.l3_network_uuid == bindparam("l3"), _USED.c.ip_in_long == bindparam("ip"))
+_NEXT_GENERATION = Prepared(
+    update(tables.table("HostVO"))
+    .where(_HOST.uuid == bindparam("host"))
+    .values(network_generation=_HOST.network_generation + 1)
+    .returning(_HOST.network_generation)
+)
+_IS_USED = Prepared(
+    select(_USED.c.uuid).where(_USED.c.l3_network_uuid == bindparam("l3"), _USED.c.ip_in_long == bindparam("ip"))
+)
+
+
+def next_network_generation(tx: Tx, host_uuid: str) -> int | None:
+    """Of the host's network; None when there is no such host."""
+    found = _NEXT_GENERATION.first(tx, {"host": host_uuid})
+    return int(found[0]) if found else None
 
 
 def next_number(tx: Tx, name: str) -> int:
     """1, 2, 3, … never the same twice."""
-    found = tx.execute(_NEXT, {"counter": name}).scalar_one_or_none()
-    if found is None:
-        tx.execute(sql_insert(_COUNTER), {"name": name, "last": 1})
-    return int(found or 1)
+    if found := _NEXT.first(tx, {"counter": name}):
+        return int(found[0])
+    rows.insert(tx, "CounterVO", name=name, last=1)
+    return 1
 
 
 # -- addresses -------------------------------------------------------------------------------------------------------
@@ -44,15 +58,15 @@ def lowest_free_ip(tx: Tx, l3_uuid: str, start: int, end: int) -> int | None:
     """The lowest address from `start` to `end` that is not used; walks over the run of used ones at `start` only."""
     if not _is_used(tx, l3_uuid, start):
         return start
-    found = tx.execute(_gap(1), {"l3": l3_uuid, "low": start, "high": end - 1}).scalar_one_or_none()
-    return None if found is None else int(found)
+    found = _gap(1).first(tx, {"l3": l3_uuid, "low": start, "high": end - 1})
+    return int(found[0]) if found else None
 
 
 def highest_free_ip(tx: Tx, l3_uuid: str, start: int, end: int) -> int | None:
     if not _is_used(tx, l3_uuid, end):
         return end
-    found = tx.execute(_gap(-1), {"l3": l3_uuid, "low": start + 1, "high": end}).scalar_one_or_none()
-    return None if found is None else int(found)
+    found = _gap(-1).first(tx, {"l3": l3_uuid, "low": start + 1, "high": end})
+    return int(found[0]) if found else None
 
 
 def used_ips(tx: Tx, l3_uuid: str, start: int, end: int) -> set[int]:
@@ -67,21 +81,21 @@ def count_used_ips(tx: Tx, ip_range_uuids: list[str]) -> int:
 
 
 @cache
-def _gap(step: int) -> Select[Any]:
+def _gap(step: int) -> Prepared:
     """The first free address beside a used one from `low` to `high`, upwards (1) or downwards (-1)."""
     beside, ip = _USED.alias(), _USED.c.ip_in_long
     taken = exists().where(beside.c.l3_network_uuid == bindparam("l3"), beside.c.ip_in_long == ip + step)
     among = and_(_USED.c.l3_network_uuid == bindparam("l3"), ip.between(bindparam("low"), bindparam("high")))
-    return select(ip + step).where(among, ~taken).order_by(ip if step > 0 else ip.desc()).limit(1)
+    return Prepared(select(ip + step).where(among, ~taken).order_by(ip if step > 0 else ip.desc()).limit(1))
 
 
 def _is_used(tx: Tx, l3_uuid: str, ip: int) -> bool:
-    return tx.execute(_IS_USED, {"l3": l3_uuid, "ip": ip}).first() is not None
+    return _IS_USED.first(tx, {"l3": l3_uuid, "ip": ip}) is not None
 
 
 # -- capacity --------------------------------------------------------------------------------------------------------
 
-_TAKE_HOST = (
+_CHANGE_HOST = (
     update(tables.table("HostVO"))
     .where(_HOST.uuid == bindparam("host"))
     .values(
@@ -91,16 +105,19 @@ _TAKE_HOST = (
         available_memory_capacity=_HOST.available_memory_capacity - bindparam("memory"),
     )
 )
-_TAKE_IF_ENOUGH = _TAKE_HOST.where(
-    _HOST.available_cpu_capacity >= bindparam("cpu"), _HOST.available_memory_capacity >= bindparam("memory_needed")
+_TAKE_HOST = Prepared(_CHANGE_HOST)
+_TAKE_IF_ENOUGH = Prepared(
+    _CHANGE_HOST.where(
+        _HOST.available_cpu_capacity >= bindparam("cpu"), _HOST.available_memory_capacity >= bindparam("memory_needed")
+    )
 )
-_CHANGE_PART = (
+_CHANGE = (
     update(tables.table("LocalStorageHostRefVO"))
     .where(_REF.primary_storage_uuid == bindparam("storage"), _REF.host_uuid == bindparam("host"))
     .values(available_capacity=_REF.available_capacity - bindparam("size"))
 )
-_TAKE_PART = _CHANGE_PART.where(_REF.available_capacity >= bindparam("size"))
-_CHANGE_WHOLE = (  # the sum is over connected hosts
+_CHANGE_PART, _TAKE_PART = Prepared(_CHANGE), Prepared(_CHANGE.where(_REF.available_capacity >= bindparam("size")))
+_CHANGE_WHOLE = Prepared(  # the sum is over connected hosts
     update(tables.table("PrimaryStorageVO"))
     .where(_STORAGE.uuid == bindparam("storage"))
     .where(exists().where(_HOST.uuid == bindparam("host"), _HOST.status == "Connected"))
@@ -112,8 +129,8 @@ def take_host(tx: Tx, host_uuid: str, cpu: int, memory: int, reserved_memory: in
     """CPUs and bytes of memory; False when that would leave less than `reserved_memory` (None: take in any case)."""
     bound = {"host": host_uuid, "cpu": cpu, "memory": memory}
     if reserved_memory is None:
-        return tx.execute(_TAKE_HOST, bound).rowcount == 1
-    return tx.execute(_TAKE_IF_ENOUGH, bound | {"memory_needed": memory + reserved_memory}).rowcount == 1
+        return _TAKE_HOST.change(tx, bound) == 1
+    return _TAKE_IF_ENOUGH.change(tx, bound | {"memory_needed": memory + reserved_memory}) == 1
 
 
 def return_host(tx: Tx, host_uuid: str, cpu: int, memory: int) -> None:
@@ -130,11 +147,11 @@ def record_disk(tx: Tx, storage_uuid: str, host_uuid: str, size: int) -> None:
     _change_disk(tx, storage_uuid, host_uuid, size, _CHANGE_PART)
 
 
-def _change_disk(tx: Tx, storage_uuid: str, host_uuid: str, size: int, part: Update) -> bool:
+def _change_disk(tx: Tx, storage_uuid: str, host_uuid: str, size: int, part: Prepared) -> bool:
     bound = {"storage": storage_uuid, "host": host_uuid, "size": size}
-    if tx.execute(part, bound).rowcount != 1:
+    if part.change(tx, bound) != 1:
         return False
-    tx.execute(_CHANGE_WHOLE, bound)
+    _CHANGE_WHOLE.change(tx, bound)
     return True
 
 
@@ -157,17 +174,15 @@ class Scope:
     host_uuid: str | None = None
 
 
-def hosts_with_storage(tx: Tx, scope: Scope) -> list[rows.Row]:
-    """Each host of the scope, once for each of its storages (storage columns None when it has none)."""
+def hosts_with_storage(tx: Tx, scope: Scope) -> list[Candidate]:
+    """Each host of the scope, once for each of its storages."""
     narrowest = {"uuid": scope.host_uuid, "cluster_uuid": scope.cluster_uuid, "zone_uuid": scope.zone_uuid}
     column, uuid = next(((name, uuid) for name, uuid in narrowest.items() if uuid), ("", None))
-    found = tx.execute(_hosts(column), {"narrowest": uuid} if column else {})
-    names = tuple(found.keys())
-    return [dict(zip(names, row, strict=True)) for row in found]
+    return [Candidate._make(row) for row in _hosts(column).all(tx, {"narrowest": uuid} if column else {})]
 
 
 @cache
-def _hosts(column: str) -> Select[Any]:
+def _hosts(column: str) -> Prepared:
     host, cluster = tables.table("HostVO"), tables.table("ClusterVO")
     ref, storage = tables.table("LocalStorageHostRefVO"), tables.table("PrimaryStorageVO")
     attached = tables.table("PrimaryStorageClusterRefVO")
@@ -176,24 +191,23 @@ def _hosts(column: str) -> Select[Any]:
     )
     query = (
         select(
-            host.c.uuid.label("host_uuid"),
+            host.c.uuid,  # in the order of a Candidate
             host.c.name,
-            host.c.zone_uuid,
             host.c.cluster_uuid,
             host.c.state,
             host.c.status,
-            cluster.c.state.label("cluster_state"),
-            host.c.total_memory_capacity.label("total_memory"),
-            host.c.available_cpu_capacity.label("available_cpu"),
-            host.c.available_memory_capacity.label("available_memory"),
-            attached.c.primary_storage_uuid.label("storage_uuid"),
-            storage.c.url.label("storage_url"),
-            storage.c.state.label("storage_state"),
-            ref.c.available_capacity.label("available_disk"),
+            cluster.c.state,
+            host.c.total_memory_capacity,
+            host.c.available_cpu_capacity,
+            host.c.available_memory_capacity,
+            attached.c.primary_storage_uuid,
+            func.coalesce(storage.c.url, ""),
+            func.coalesce(storage.c.state == "Enabled", false()),
+            func.coalesce(ref.c.available_capacity, 0),
         )
         .join(cluster, cluster.c.uuid == host.c.cluster_uuid)
         .outerjoin(ref, ref.c.host_uuid == host.c.uuid)
         .outerjoin(attached, usable)
         .outerjoin(storage, storage.c.uuid == attached.c.primary_storage_uuid)
     )
-    return query.where(host.c[column] == bindparam("narrowest")) if column else query
+    return Prepared(query.where(host.c[column] == bindparam("narrowest")) if column else query)

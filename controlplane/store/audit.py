@@ -4,16 +4,16 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 
-from controlplane.store import tables
+from controlplane.store import rows, tables
 from controlplane.store.database import Tx
+from controlplane.store.prepared import Prepared
 
 AUDIT = tables.table("AuditVO")
 OUTCOMES = {"done": "Success", "failed": "Failure", "cancelled": "Cancelled", "stuck": "Stuck"}
 _MANY = 500
-_INSERT = insert(AUDIT)
-_END = (
+_END = Prepared(
     update(AUDIT)
     .where(AUDIT.c.job_uuid == bindparam("job"))
     .values(
@@ -27,14 +27,14 @@ _END = (
 
 def begun(tx: Tx, entry: dict[str, Any]) -> None:
     """A call was taken; `ended` follows, by its `job_uuid`."""
-    tx.execute(_INSERT, entry | {"outcome": "Processing", "create_date": tables.now()})
+    rows.insert(tx, "AuditVO", **entry, outcome="Processing")
 
 
 def complete(tx: Tx, entry: dict[str, Any], error: dict[str, Any] | None = None, outcome: str = "Refused") -> None:
     """A call that was answered at once, or refused with this error."""
     moment = tables.now()
     values = {"outcome": outcome if error else "Success", **_blamed(error), "create_date": moment, "end_date": moment}
-    tx.execute(_INSERT, entry | values)
+    rows.insert(tx, "AuditVO", **entry, **values)
 
 
 def ended(tx: Tx, job: str, state: str, error: str | None) -> None:
@@ -42,7 +42,7 @@ def ended(tx: Tx, job: str, state: str, error: str | None) -> None:
     blamed = {f"to_{'code' if key == 'error_code' else key}": value for key, value in _blamed(_parsed(error)).items()}
     if state == "done":
         blamed = {"to_code": None, "to_error": None}
-    tx.execute(_END, {"job": job, "to_outcome": OUTCOMES[state], "moment": tables.now(), **blamed})
+    _END.change(tx, {"job": job, "to_outcome": OUTCOMES[state], "moment": tables.now(), **blamed})
 
 
 def prune(tx: Tx, days: float, records: int) -> int:

@@ -8,26 +8,10 @@ whole cluster (`Database`), so what is read within one is still true when it com
 import datetime
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import (
-    ColumnElement,
-    Row,
-    ScalarSelect,
-    and_,
-    bindparam,
-    case,
-    delete,
-    exists,
-    func,
-    insert,
-    or_,
-    select,
-    text,
-    tuple_,
-    update,
-)
+from sqlalchemy import ColumnElement, and_, case, delete, func, insert, or_, select, text, update
 
 from controlplane.operations.failure import CANCELLED
 from controlplane.operations.journal import (
@@ -45,74 +29,14 @@ from controlplane.operations.journal import (
     Unavailable,
     Verdict,
 )
-from controlplane.store import audit, database, tables
+from controlplane.store import audit, database, rows, tables
+from controlplane.store import journal_sql as sql
 from controlplane.store.database import Database, Tx
 
 T = TypeVar("T")
-_op = tables.table("OperationVO").c
-_step = tables.table("OperationStepVO").c
-_node = tables.table("ManagementNodeVO").c
-OPERATION, STEP, NODE = (tables.table(name) for name in ("OperationVO", "OperationStepVO", "ManagementNodeVO"))
-HOOK = tables.table("WebHookVO")
+_op, _node = sql.OPERATION.c, sql.NODE.c
 _ENDED = ("done", "failed", "cancelled")
 _MANY = 500  # rows handled at once
-
-# Statements are built once: SQLAlchemy then finds its compiled form by identity.
-_MINE = and_(
-    _op.uuid == bindparam("u"), _op.owner == bindparam("node"), _op.owner_generation == bindparam("generation")
-)
-_GENERATION = select(_node.generation, _node.expires).where(_node.uuid == bindparam("node"))
-_RENEW = update(NODE).where(_node.uuid == bindparam("node")).values(expires=bindparam("until"))
-_EPOCH = select(func.max(_node.generation))
-_INSERT = insert(OPERATION)
-_BY_UUID = select(OPERATION).where(_op.uuid == bindparam("u"))
-_LOG = (
-    insert(STEP)
-    .from_select(
-        ["operation_uuid", "name", "number", "output", "undone"],
-        select(
-            _op.uuid,
-            bindparam("name", type_=_step.name.type),
-            bindparam("number", type_=_step.number.type),
-            bindparam("output", type_=_step.output.type),
-            bindparam("undone", type_=_step.undone.type),
-        ).where(_MINE),
-    )
-    .execution_options(preserve_rowcount=True)
-)
-_LOGGED = select(_step.output, _step.undone).where(
-    _step.operation_uuid == bindparam("u"), _step.name == bindparam("step")
-)
-_OWNED = select(_op.id).where(_MINE)
-_MARK = update(STEP).where(_step.operation_uuid == bindparam("u"), _step.name == bindparam("step")).values(undone=True)
-_IN_LINE = (
-    select(func.count())
-    .select_from(OPERATION)
-    .where(_op.queue == bindparam("q"), _op.state.in_(("queued", "running", "undoing")))
-)
-_END = (
-    update(OPERATION)
-    .where(_MINE)
-    .values(
-        state=bindparam("to_state"),
-        result=bindparam("to_result"),
-        stuck=bindparam("to_stuck"),
-        owner=None,
-        last_op_date=bindparam("moment"),
-    )
-    .returning(_op.queue, _op.error)
-)
-_DECIDE = (
-    update(OPERATION)
-    .where(_MINE)
-    .values(
-        state="undoing",
-        verdict=bindparam("to_verdict"),
-        error=bindparam("to_error"),
-        started=bindparam("to_started"),
-        last_op_date=bindparam("moment"),
-    )
-)
 
 
 class StoreJournal:
@@ -143,14 +67,14 @@ class StoreJournal:
 
     async def join(self, node: str, lease: float, *, again: bool) -> None:
         def fn(tx: Tx) -> int:
-            held = tx.execute(_GENERATION, {"node": node}).first()
-            if again and held and held.generation != self._generation and held.expires > _clock(tx):
+            held = sql.GENERATION.first(tx, {"node": node})
+            if again and held and held[0] != self._generation and held[1] > _clock(tx):
                 raise Fenced(f"another process runs as node {node}")
             generation = _next_generation(tx)
             until = _clock(tx) + int(lease * 1000)
             fresh: dict[str, Any] = {"generation": generation, "expires": until}
-            if tx.execute(update(NODE).where(_node.uuid == node).values(**fresh)).rowcount == 0:
-                tx.execute(insert(NODE).values(uuid=node, **fresh))
+            if tx.execute(update(sql.NODE).where(_node.uuid == node).values(**fresh)).rowcount == 0:
+                tx.execute(insert(sql.NODE).values(uuid=node, **fresh))
             _release(tx, node)
             return generation
 
@@ -162,7 +86,7 @@ class StoreJournal:
     async def leave(self) -> None:
         def fn(tx: Tx) -> None:
             _release(tx, self._node)
-            tx.execute(update(NODE).where(_node.uuid == self._node).values(expires=0))
+            tx.execute(update(sql.NODE).where(_node.uuid == self._node).values(expires=0))
 
         await self._write(fn)
         self._db.fence = None
@@ -172,39 +96,37 @@ class StoreJournal:
 
     def _fence(self, tx: Tx) -> None:
         """Run first in each write transaction of this node; prolongs the lease on the way, when a part of it is gone."""
-        row = tx.execute(_GENERATION, {"node": self._node}).first()
-        if row is None or row.generation != self._generation:
+        generation, expires = sql.GENERATION.first(tx, {"node": self._node}) or (None, 0)
+        if generation != self._generation:
             raise database.Closed("another node has taken over: this node's lease had ended")
         now = _clock(tx)
-        if row.expires - now < self._lease * 800:
-            tx.execute(_RENEW, {"node": self._node, "until": now + int(self._lease * 1000)})
-            self.epoch = int(tx.execute(_EPOCH).scalar_one())
+        if expires - now < self._lease * 800:
+            until = now + int(self._lease * 1000)
+            tx.execute(update(sql.NODE).where(_node.uuid == self._node).values(expires=until))
+            self.epoch = int(tx.execute(sql.EPOCH).scalar_one())
 
     # -- finding work --------------------------------------------------------------------------------------------
 
     async def look(self, kinds: list[Kind]) -> Signs:
         def fn(tx: Tx) -> Signs:
-            mine = select(_op.uuid).where(_op.state == "running", _op.owner == self._node, _op.cancelled)
-            dead = exists().where(_node.uuid != self._node, _node.expires > 0, _node.expires < _clock(tx))
-            idle = exists().where(_nobodys(kinds))
-            ready = exists().where(_startable(kinds))
-            return Signs(
-                list(tx.execute(mine).scalars()), bool(tx.execute(select(or_(dead, idle, ready))).scalar_one())
-            )
+            node = {"node": self._node}
+            work = sql.WORK.first(tx, node | {"now": _clock(tx), "kinds": _listed(kinds)})
+            return Signs([row[0] for row in sql.TO_CANCEL.all(tx, node)], bool(work and work[0]))
 
         return await self._read(fn)
 
     async def claim(self, kinds: list[Kind], room: int) -> list[Claimed]:
         def fn(tx: Tx) -> list[Claimed]:
-            dead = select(_node.uuid).where(_node.uuid != self._node, _node.expires > 0, _node.expires < _clock(tx))
-            for node in list(tx.execute(dead).scalars()):
+            for (node,) in sql.DEAD_NODES.all(tx, {"node": self._node, "now": _clock(tx)}):
                 _release(tx, node)
-                tx.execute(update(NODE).where(_node.uuid == node).values(expires=0, generation=_next_generation(tx)))
-            self.epoch = int(tx.execute(_EPOCH).scalar_one())
-            limit = min(room, _MANY)
-            found = list(tx.execute(select(OPERATION).where(_nobodys(kinds)).order_by(_op.id).limit(limit)))
-            found += self._ready(tx, kinds, limit - len(found))
-            return self._take(tx, found)
+                tx.execute(
+                    update(sql.NODE).where(_node.uuid == node).values(expires=0, generation=_next_generation(tx))
+                )
+            self.epoch = int(tx.execute(sql.EPOCH).scalar_one())
+            listed, most = {"kinds": _listed(kinds)}, min(room, _MANY)
+            found = _dicts(sql.LEFT.all(tx, listed | {"most": most}))
+            ready = _dicts(sql.READY.all(tx, listed | {"most": most - len(found)}))
+            return self._take(tx, found + _fitting(ready))
 
         return await self._write(fn)
 
@@ -212,65 +134,54 @@ class StoreJournal:
         return await self._read(lambda tx: list(tx.execute(select(_op.uuid).where(self._owned())).scalars()))
 
     async def put_back(self, uuids: list[str]) -> None:
-        statement = update(OPERATION).where(self._owned(), _op.uuid.in_(uuids)).values(owner=None, owner_generation=0)
+        statement = (
+            update(sql.OPERATION).where(self._owned(), _op.uuid.in_(uuids)).values(owner=None, owner_generation=0)
+        )
         await self._write(lambda tx: tx.execute(statement))
 
     def _owned(self) -> ColumnElement[bool]:
         mine = and_(_op.owner == self._node, _op.owner_generation == self._generation)
-        return and_(mine, _op.state.in_(("running", "undoing")))
+        return and_(mine, sql.LIVE)
 
-    def _ready(self, tx: Tx, kinds: list[Kind], limit: int, queue: str | None = None) -> list[Row[Any]]:
-        """Queued operations that may run now, oldest first; several of one queue up to its limit."""
-        statement = (
-            select(OPERATION, _busy().label("busy")).where(_startable(kinds)).order_by(_op.id).limit(max(limit, 0))
-        )
-        if queue is not None:
-            statement = statement.where(_op.queue == queue)
-        taken: dict[str, int] = {}
-        found = []
-        for row in tx.execute(statement):
-            if row.queue is not None:
-                if row.busy + taken.get(row.queue, 0) >= row.queue_limit:
-                    continue
-                taken[row.queue] = taken.get(row.queue, 0) + 1
-            found.append(row)
-        return found
-
-    def _take(self, tx: Tx, found: list[Row[Any]]) -> list[Claimed]:
+    def _take(self, tx: Tx, found: list[rows.Row]) -> list[Claimed]:
         if not found:
             return []
-        uuids = [row.uuid for row in found]
+        uuids = [row["uuid"] for row in found]
         state = case((_op.state == "queued", "running"), else_=_op.state)
         values = {"owner": self._node, "owner_generation": self._generation, "state": state}
-        tx.execute(update(OPERATION).where(_op.uuid.in_(uuids)).values(**values))
+        tx.execute(update(sql.OPERATION).where(_op.uuid.in_(uuids)).values(**values))
         logs: dict[str, dict[str, Logged]] = {uuid: {} for uuid in uuids}
-        for row in tx.execute(select(STEP).where(_step.operation_uuid.in_(uuids))):
-            logs[row.operation_uuid][row.name] = Logged(row.output, row.undone)
-        return [_claimed(row, logs[row.uuid]) for row in found]
+        for step in rows.find(tx, "OperationStepVO", operation_uuid=uuids):
+            logs[step["operation_uuid"]][step["name"]] = Logged(step["output"], step["undone"])
+        return [_claimed(row, logs[row["uuid"]]) for row in found]
 
     # -- one operation -------------------------------------------------------------------------------------------
 
     async def submit(self, new: Submission, room: bool, within: Transaction | None) -> bool:
         def fn(tx: Tx) -> bool | Exception:
-            known = tx.execute(_BY_UUID, {"u": new.uuid}).first()
+            known = rows.find_one(tx, "OperationVO", uuid=new.uuid)
             if known is not None:
-                same = (known.name, known.account_uuid) == (new.name, new.account)
-                if not same or json.loads(known.arguments) != json.loads(new.arguments):
-                    raise DuplicateOperation(f"operation {new.uuid} is another one: {known.name}")
+                same = (known["name"], known["account_uuid"]) == (new.name, new.account)
+                if not same or json.loads(known["arguments"]) != json.loads(new.arguments):
+                    raise DuplicateOperation(f"operation {new.uuid} is another one: {known['name']}")
                 return False
             if within is not None and isinstance(refusal := within(tx), Exception):
                 return refusal
-            run = room and (new.queue is None or tx.execute(_IN_LINE, {"q": new.queue}).scalar_one() < new.limit)
-            moment = tables.now()
-            values = {"uuid": new.uuid, "name": new.name, "version": new.version, "arguments": new.arguments}
-            values |= {
-                "account_uuid": new.account,
-                "state": "running" if run else "queued",
-                "queue": new.queue,
-                "queue_limit": new.limit,
-            }
-            values |= {"owner": self._node if run else None, "owner_generation": self._generation if run else 0}
-            tx.execute(_INSERT, values | {"cancelled": False, "create_date": moment, "last_op_date": moment})
+            run = room and (new.queue is None or _waiting(tx, new.queue) < new.limit)
+            rows.insert(
+                tx,
+                "OperationVO",
+                uuid=new.uuid,
+                name=new.name,
+                version=new.version,
+                arguments=new.arguments,
+                account_uuid=new.account,
+                state="running" if run else "queued",
+                queue=new.queue,
+                queue_limit=new.limit,
+                owner=self._node if run else None,
+                owner_generation=self._generation if run else 0,
+            )
             return run
 
         outcome = await self._write(fn)
@@ -280,15 +191,15 @@ class StoreJournal:
 
     async def checkpoint(self, uuid: str, number: int, name: str, output: Json, *, again: bool) -> None:
         def fn(tx: Tx) -> None:
-            if not (again and tx.execute(_LOGGED, {"u": uuid, "step": name}).first()):
+            if not (again and sql.LOGGED.first(tx, {"u": uuid, "step": name})):
                 self._log(tx, uuid, number, name, output)
 
         await self._write(fn)
 
     async def transact(self, uuid: str, number: int, name: str, do: Transaction, *, again: bool) -> Json:
         def fn(tx: Tx) -> Json:
-            if again and (row := tx.execute(_LOGGED, {"u": uuid, "step": name}).first()):
-                return str(row.output)
+            if again and (row := sql.LOGGED.first(tx, {"u": uuid, "step": name})):
+                return str(row[0])
             output = json.dumps(do(tx))
             self._log(tx, uuid, number, name, output)
             return output
@@ -297,21 +208,21 @@ class StoreJournal:
 
     def _log(self, tx: Tx, uuid: str, number: int, name: str, output: Json, undone: bool = False) -> None:
         values = {"number": number, "name": name, "output": output, "undone": undone}
-        if tx.execute(_LOG, self._key(uuid) | values).rowcount != 1:
+        if sql.LOG.change(tx, self._key(uuid) | values) != 1:
             raise NotOurs(f"operation {uuid} belongs to another node")
 
     def _key(self, uuid: str) -> dict[str, Any]:
         return {"u": uuid, "node": self._node, "generation": self._generation}
 
     def _own(self, tx: Tx, uuid: str) -> None:
-        if tx.execute(_OWNED, self._key(uuid)).first() is None:
+        if sql.OWNED.first(tx, self._key(uuid)) is None:
             raise NotOurs(f"operation {uuid} belongs to another node")
 
     async def decide(self, uuid: str, verdict: Verdict) -> None:
         values = {"to_verdict": verdict.state, "to_error": verdict.error, "to_started": json.dumps(verdict.started)}
 
         def fn(tx: Tx) -> None:
-            if tx.execute(_DECIDE, self._key(uuid) | values | {"moment": tables.now()}).rowcount != 1:
+            if sql.DECIDE.change(tx, self._key(uuid) | values | {"moment": tables.now()}) != 1:
                 raise NotOurs(f"operation {uuid} belongs to another node")
 
         await self._write(fn)
@@ -319,7 +230,7 @@ class StoreJournal:
     async def undone(self, uuid: str, number: int, name: str) -> None:
         def fn(tx: Tx) -> None:
             self._own(tx, uuid)
-            if tx.execute(_MARK, {"u": uuid, "step": name}).rowcount == 0:
+            if sql.MARK.change(tx, {"u": uuid, "step": name}) == 0:
                 self._log(tx, uuid, number, name, "null", undone=True)
 
         await self._write(fn)
@@ -327,10 +238,10 @@ class StoreJournal:
     async def undo_transact(self, uuid: str, name: str, undo: Callable[[Tx, Any], None]) -> None:
         def fn(tx: Tx) -> None:
             self._own(tx, uuid)
-            row = tx.execute(_LOGGED, {"u": uuid, "step": name}).first()
-            if row is not None and not row.undone:
-                undo(tx, json.loads(row.output))
-                tx.execute(_MARK, {"u": uuid, "step": name})
+            output, undone = sql.LOGGED.first(tx, {"u": uuid, "step": name}) or ("", True)
+            if not undone:
+                undo(tx, json.loads(output))
+                sql.MARK.change(tx, {"u": uuid, "step": name})
 
         await self._write(fn)
 
@@ -340,15 +251,17 @@ class StoreJournal:
         values = {"to_state": state, "to_result": result, "to_stuck": stuck}
 
         def fn(tx: Tx) -> Claimed | None:
-            row = tx.execute(_END, self._key(uuid) | values | {"moment": tables.now()}).first()
+            row = sql.END.first(tx, self._key(uuid) | values | {"moment": tables.now()})
             if row is None:
-                if (old := tx.execute(_BY_UUID, {"u": uuid}).first()) is not None and old.state == state:
+                if rows.exists(tx, "OperationVO", uuid=uuid, state=state):
                     return None  # an earlier try was stored after all
                 raise NotOurs(f"operation {uuid} belongs to another node")
-            audit.ended(tx, uuid, state, row.error)
-            if row.queue is None or not room:
+            queue, error = row
+            audit.ended(tx, uuid, state, error)
+            if queue is None or not room:
                 return None
-            return next(iter(self._take(tx, self._ready(tx, kinds, 1, row.queue))), None)
+            ready = sql.READY_OF.all(tx, {"kinds": _listed(kinds), "queue": queue, "most": 1})
+            return next(iter(self._take(tx, _fitting(_dicts(ready)))), None)
 
         return await self._write(fn)
 
@@ -356,7 +269,7 @@ class StoreJournal:
 
     async def get(self, uuid: str) -> Status | None:
         def fn(tx: Tx) -> Status | None:
-            row = tx.execute(_BY_UUID, {"u": uuid}).first()
+            row = rows.find_one(tx, "OperationVO", uuid=uuid)
             return _status(row) if row else None
 
         return await self._read(fn)
@@ -364,28 +277,28 @@ class StoreJournal:
     async def cancel(self, uuid: str) -> Status | None:
         def fn(tx: Tx) -> Status | None:
             end = {"state": "cancelled", "verdict": "cancelled", "error": CANCELLED, "last_op_date": tables.now()}
-            if tx.execute(update(OPERATION).where(_op.uuid == uuid, _op.state == "queued").values(**end)).rowcount:
+            if tx.execute(update(sql.OPERATION).where(_op.uuid == uuid, _op.state == "queued").values(**end)).rowcount:
                 audit.ended(tx, uuid, "cancelled", CANCELLED)
-            tx.execute(update(OPERATION).where(_op.uuid == uuid, _op.state == "running").values(cancelled=True))
-            row = tx.execute(_BY_UUID, {"u": uuid}).first()
+            tx.execute(update(sql.OPERATION).where(_op.uuid == uuid, _op.state == "running").values(cancelled=True))
+            row = rows.find_one(tx, "OperationVO", uuid=uuid)
             return _status(row) if row else None
 
         return await self._write(fn)
 
     async def list_stuck(self, kinds: list[Kind]) -> list[Status]:
-        live = _op.state.in_(("queued", "running", "undoing"))
-        orphan = and_(live, _op.owner.is_(None), ~_known(kinds))
-        statement = select(OPERATION).where(or_(_op.state == "stuck", orphan)).order_by(_op.id)
-        return await self._read(lambda tx: [_status(row) for row in tx.execute(statement)])
+        orphan = and_(_op.state.in_(("queued", "running", "undoing")), _op.owner.is_(None), ~sql.KNOWN)
+        statement = select(sql.OPERATION).where(or_(_op.state == "stuck", orphan)).order_by(_op.id)
+        bound = {"kinds": _listed(kinds)}
+        return await self._read(lambda tx: [_status(row) for row in tx.execute(statement, bound).mappings()])
 
     async def retry_undo(self, uuid: str) -> bool:
         values = {"state": "undoing", "stuck": None, "owner": None, "last_op_date": tables.now()}
-        statement = update(OPERATION).where(_op.uuid == uuid, _op.state == "stuck").values(**values)
+        statement = update(sql.OPERATION).where(_op.uuid == uuid, _op.state == "stuck").values(**values)
         return await self._write(lambda tx: tx.execute(statement).rowcount == 1)
 
     async def give_up(self, uuid: str) -> bool:
         values = {"state": func.coalesce(_op.verdict, "failed"), "last_op_date": tables.now()}
-        statement = update(OPERATION).where(_op.uuid == uuid, _op.state == "stuck").values(**values)
+        statement = update(sql.OPERATION).where(_op.uuid == uuid, _op.state == "stuck").values(**values)
 
         def fn(tx: Tx) -> bool:
             row = tx.execute(statement.returning(_op.state, _op.error)).first()
@@ -400,9 +313,9 @@ class StoreJournal:
             before = tables.now() - datetime.timedelta(seconds=older_than)
             old = select(_op.uuid).where(_op.state.in_(_ENDED), _op.last_op_date < before).limit(_MANY)
             uuids = list(tx.execute(old).scalars())
-            tx.execute(delete(STEP).where(_step.operation_uuid.in_(uuids)))
-            tx.execute(delete(HOOK).where(HOOK.c.operation_uuid.in_(uuids)))
-            tx.execute(delete(OPERATION).where(_op.uuid.in_(uuids)))
+            tx.execute(delete(sql.STEP).where(sql.STEP.c.operation_uuid.in_(uuids)))
+            tx.execute(delete(sql.HOOK).where(sql.HOOK.c.operation_uuid.in_(uuids)))
+            tx.execute(delete(sql.OPERATION).where(_op.uuid.in_(uuids)))
             return len(uuids)
 
         return await self._write(fn)
@@ -419,38 +332,45 @@ _NOW = text("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
 
 
 def _next_generation(tx: Tx) -> int:
-    return int(tx.execute(_EPOCH).scalar_one() or 0) + 1
+    return int(tx.execute(sql.EPOCH).scalar_one() or 0) + 1
 
 
 def _release(tx: Tx, node: str) -> None:
-    live = ("running", "undoing")
-    tx.execute(update(OPERATION).where(_op.owner == node, _op.state.in_(live)).values(owner=None, owner_generation=0))
+    tx.execute(update(sql.OPERATION).where(_op.owner == node, sql.LIVE).values(owner=None, owner_generation=0))
 
 
-def _known(kinds: list[Kind]) -> ColumnElement[bool]:
-    return tuple_(_op.name, _op.version).in_(kinds)
+def _waiting(tx: Tx, queue: str) -> int:
+    (number,) = sql.IN_LINE.first(tx, {"q": queue}) or (0,)
+    return int(number)
 
 
-def _nobodys(kinds: list[Kind]) -> ColumnElement[bool]:
-    """Begun, and left by its node."""
-    return and_(_op.state.in_(("running", "undoing")), _op.owner.is_(None), _known(kinds))
+def _listed(kinds: list[Kind]) -> list[str]:
+    return [f"{name} {version}" for name, version in kinds]
 
 
-def _busy() -> ScalarSelect[int]:
-    other = OPERATION.alias("other")
-    busy = and_(other.c.queue == _op.queue, other.c.state.in_(("running", "undoing")))
-    return select(func.count()).select_from(other).where(busy).correlate(OPERATION).scalar_subquery()
+def _dicts(found: list[Sequence[Any]]) -> list[rows.Row]:
+    return [dict(zip(sql.FOUND, row, strict=True)) for row in found]
 
 
-def _startable(kinds: list[Kind]) -> ColumnElement[bool]:
-    return and_(_op.state == "queued", _known(kinds), or_(_op.queue.is_(None), _busy() < _op.queue_limit))
+def _fitting(ready: list[rows.Row]) -> list[rows.Row]:
+    """Of the operations that may run now those that may do so together: several of one queue up to its limit."""
+    taken: dict[str, int] = {}
+    found = []
+    for row in ready:
+        if (queue := row["queue"]) is not None:
+            if row["busy"] + taken.get(queue, 0) >= row["queue_limit"]:
+                continue
+            taken[queue] = taken.get(queue, 0) + 1
+        found.append(row)
+    return found
 
 
-def _claimed(row: Row[Any], log: dict[str, Logged]) -> Claimed:
-    verdict = Verdict(row.verdict, row.error, json.loads(row.started)) if row.verdict else None
-    return Claimed(row.uuid, row.name, row.version, row.arguments, row.account_uuid, row.cancelled, verdict, log)
+def _claimed(row: rows.Row, log: dict[str, Logged]) -> Claimed:
+    verdict = Verdict(row["verdict"], row["error"], json.loads(row["started"])) if row["verdict"] else None
+    name, version, arguments = row["name"], row["version"], row["arguments"]
+    return Claimed(row["uuid"], name, version, arguments, row["account_uuid"], row["cancelled"], verdict, log)
 
 
-def _status(row: Row[Any]) -> Status:
-    result, error, stuck = (json.loads(value) if value else None for value in (row.result, row.error, row.stuck))
-    return Status(row.uuid, row.name, row.state, result, error, stuck, account=row.account_uuid)
+def _status(row: Mapping[Any, Any]) -> Status:
+    result, error, stuck = (json.loads(row[name]) if row[name] else None for name in ("result", "error", "stuck"))
+    return Status(row["uuid"], row["name"], row["state"], result, error, stuck, account=row["account_uuid"])

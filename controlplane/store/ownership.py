@@ -16,6 +16,7 @@ from controlplane.contract.account import ADMIN_UUID
 from controlplane.contract.base import PRIVATE
 from controlplane.store import rows, tables
 from controlplane.store.database import Tx
+from controlplane.store.prepared import Prepared
 
 Viewer = str | None
 _Who = str | BindParameter[str]  # itself, or to be told when the statement runs
@@ -108,6 +109,15 @@ def sees(tx: Tx, viewer: Viewer, resource_type: str, uuid: str) -> bool:
     return _holds(tx, viewer, resource_type, uuid, shared=True)
 
 
+def seen(tx: Tx, viewer: Viewer, resource_type: str, found: list[rows.Row]) -> list[rows.Row]:
+    """Of these rows those that the viewer may see."""
+    if viewer is None or not found:
+        return found
+    table = tables.table(resource_type)
+    uuids = set(tx.execute(select(table.c.uuid).where(visible(viewer, resource_type, table))).scalars())
+    return [row for row in found if row["uuid"] in uuids]
+
+
 def owns(tx: Tx, viewer: Viewer, resource_type: str, uuid: str) -> bool:
     """It exists, and the viewer may change it."""
     return _holds(tx, viewer, resource_type, uuid, shared=False)
@@ -115,15 +125,15 @@ def owns(tx: Tx, viewer: Viewer, resource_type: str, uuid: str) -> bool:
 
 def _holds(tx: Tx, viewer: Viewer, resource_type: str, uuid: str, shared: bool) -> bool:
     bound = {"sought": uuid} if viewer is None else {"sought": uuid, "viewer": viewer}
-    return tx.execute(_sought(resource_type, viewer is None, shared), bound).first() is not None
+    return _sought(resource_type, viewer is None, shared).first(tx, bound) is not None
 
 
 @cache
-def _sought(resource_type: str, everything: bool, shared: bool) -> Select[Any]:
+def _sought(resource_type: str, everything: bool, shared: bool) -> Prepared:
     table = tables.table(resource_type)
     (key,) = table.primary_key
     rule = _rule(None if everything else bindparam("viewer"), resource_type, table, shared)
-    return select(key).where(key == bindparam("sought"), rule)
+    return Prepared(select(key).where(key == bindparam("sought"), rule))
 
 
 def owner(tx: Tx, uuid: str) -> str | None:

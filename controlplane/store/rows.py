@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Delete, Insert, Select, bindparam, func, select
+from sqlalchemy import Column, ColumnElement, Select, bindparam, func, select
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import update as sql_update
 
 from controlplane.store import tables
 from controlplane.store.database import Tx
+from controlplane.store.prepared import Prepared, among
 
 Row = dict[str, Any]
 Shape = tuple[tuple[str, str], ...]  # of conditions: column, and how it is compared
@@ -30,24 +31,25 @@ def find(
     """All rows that meet every condition; in the order of the columns named by `order_by`; whole, or `only` these columns."""
     shape, bound = _split(equals)
     names = tuple(only) or _names(resource_type)
-    found = tx.execute(_select(resource_type, shape, tuple(order_by), names), bound)
+    found = _all(resource_type, shape, tuple(order_by), names).all(tx, bound)
     return [dict(zip(names, row, strict=True)) for row in found]
 
 
 def find_one(tx: Tx, resource_type: str, /, **equals: Any) -> Row | None:
     """One row that meets the conditions, or None; which one is open when several do."""
     shape, bound = _split(equals)
-    return _first(tx, resource_type, _select_one(resource_type, shape), bound)
+    return _first(tx, resource_type, _one(resource_type, shape), bound)
 
 
 def exists(tx: Tx, resource_type: str, /, **equals: Any) -> bool:
     shape, bound = _split(equals)
-    return tx.execute(_select_key(resource_type, shape), bound).first() is not None
+    return _some_key(resource_type, shape).first(tx, bound) is not None
 
 
 def count(tx: Tx, resource_type: str, /, **equals: Any) -> int:
     shape, bound = _split(equals)
-    return int(tx.execute(_count(resource_type, shape), bound).scalar_one())
+    (number,) = _count(resource_type, shape).first(tx, bound) or (0,)
+    return int(number)
 
 
 def insert(tx: Tx, resource_type: str, /, **values: Any) -> Row:
@@ -63,9 +65,9 @@ def insert(tx: Tx, resource_type: str, /, **values: Any) -> Row:
     row.update(values)
     if _key(resource_type).name == "id" and row["id"] is None:
         del row["id"]
-        result = tx.execute(_insert(resource_type), row)
-        return {"id": result.inserted_primary_key[0], **row}  # type: ignore[index]
-    tx.execute(_insert(resource_type), row)
+        (number,) = _insert(resource_type, True).first(tx, row) or (None,)
+        return {"id": number, **row}
+    _insert(resource_type, False).change(tx, row)
     return row
 
 
@@ -80,7 +82,7 @@ def update_where(tx: Tx, resource_type: str, where: dict[str, Any], /, **values:
     """Change all rows that meet the conditions; returns how many."""
     shape, bound = _split(where)
     values = _changed(resource_type, values)
-    return int(tx.execute(_update(resource_type, shape, tuple(values), False), bound | _new(values)).rowcount)
+    return _update(resource_type, shape, tuple(values), False).change(tx, bound | _new(values))
 
 
 def delete(tx: Tx, resource_type: str, uuid: Any) -> int:
@@ -93,22 +95,22 @@ def delete_where(tx: Tx, resource_type: str, /, **equals: Any) -> int:
     if not equals:
         raise ValueError(f"delete_where on {resource_type} needs a condition")
     shape, bound = _split(equals)
-    return int(tx.execute(_delete(resource_type, shape), bound).rowcount)
+    return _delete(resource_type, shape).change(tx, bound)
 
 
 def lock(tx: Tx, resource_type: str, uuid: Any) -> Row | None:
     """The row, kept from other writers until the transaction ends (SQLite has one writer at a time anyway)."""
     shape, bound = _split({_key(resource_type).name: uuid})
-    return _first(tx, resource_type, _select_locked(resource_type, shape), bound)
+    return _first(tx, resource_type, _locked(resource_type, shape), bound)
 
 
-def _first(tx: Tx, resource_type: str, statement: Any, bound: Row) -> Row | None:
-    row = tx.execute(statement, bound).first()
+def _first(tx: Tx, resource_type: str, statement: Prepared, bound: Row) -> Row | None:
+    row = statement.first(tx, bound)
     return None if row is None else dict(zip(_names(resource_type), row, strict=True))
 
 
 # -- statements ----------------------------------------------------------------------------------------------------------
-# Each shape is built once: making a statement, and finding its compiled form, costs several times what running it does.
+# Each shape is built once: making a statement costs many times what running it does.
 
 
 def _split(equals: dict[str, Any]) -> tuple[Shape, Row]:
@@ -136,56 +138,63 @@ def _where(resource_type: str, shape: Shape) -> Iterator[ColumnElement[bool]]:
         if kind == "null":
             yield column.is_(None)
         elif kind == "in":
-            yield column.in_(bindparam(f"is_{name}", expanding=True))
+            yield among(column, f"is_{name}")
         else:
             yield column == bindparam(f"is_{name}")
 
 
-@cache
-def _select(
-    resource_type: str, shape: Shape, order_by: tuple[str, ...] = (), names: tuple[str, ...] = ()
-) -> Select[Any]:
-    columns = [_column(resource_type, name) for name in names or _names(resource_type)]
-    statement = select(*columns).where(*_where(resource_type, shape))
-    return statement.order_by(*(_column(resource_type, name) for name in order_by))
+def _select(resource_type: str, shape: Shape, names: tuple[str, ...]) -> Select[Any]:
+    columns = [_column(resource_type, name) for name in names]
+    return select(*columns).where(*_where(resource_type, shape))
 
 
 @cache
-def _select_one(resource_type: str, shape: Shape) -> Select[Any]:
-    return _select(resource_type, shape).limit(1)
+def _all(resource_type: str, shape: Shape, order_by: tuple[str, ...], names: tuple[str, ...]) -> Prepared:
+    order = [_column(resource_type, name) for name in order_by]
+    return Prepared(_select(resource_type, shape, names).order_by(*order))
 
 
 @cache
-def _select_locked(resource_type: str, shape: Shape) -> Select[Any]:
-    return _select(resource_type, shape).with_for_update()
+def _one(resource_type: str, shape: Shape) -> Prepared:
+    return Prepared(_select(resource_type, shape, _names(resource_type)).limit(1))
 
 
 @cache
-def _select_key(resource_type: str, shape: Shape) -> Select[Any]:
-    return select(_key(resource_type)).where(*_where(resource_type, shape)).limit(1)
+def _locked(resource_type: str, shape: Shape) -> Prepared:
+    return Prepared(_select(resource_type, shape, _names(resource_type)).with_for_update())
 
 
 @cache
-def _count(resource_type: str, shape: Shape) -> Select[Any]:
-    return select(func.count()).select_from(tables.table(resource_type)).where(*_where(resource_type, shape))
+def _some_key(resource_type: str, shape: Shape) -> Prepared:
+    return Prepared(_select(resource_type, shape, (_key(resource_type).name,)).limit(1))
 
 
 @cache
-def _insert(resource_type: str) -> Insert:
-    return sql_insert(tables.table(resource_type))
+def _count(resource_type: str, shape: Shape) -> Prepared:
+    table = tables.table(resource_type)
+    return Prepared(select(func.count()).select_from(table).where(*_where(resource_type, shape)))
 
 
 @cache
-def _update(resource_type: str, shape: Shape, names: tuple[str, ...], returning: bool) -> Any:
+def _insert(resource_type: str, numbered: bool) -> Prepared:
+    """`numbered`: the database chooses the key, and tells it."""
+    table, key = tables.table(resource_type), _key(resource_type)
+    if numbered:
+        return Prepared(sql_insert(table).returning(key), [name for name in _names(resource_type) if name != key.name])
+    return Prepared(sql_insert(table), _names(resource_type))
+
+
+@cache
+def _update(resource_type: str, shape: Shape, names: tuple[str, ...], returning: bool) -> Prepared:
     table = tables.table(resource_type)
     new: dict[Any, Any] = {_column(resource_type, name): bindparam(f"new_{name}") for name in names}
     statement = sql_update(table).where(*_where(resource_type, shape)).values(new)
-    return statement.returning(*table.c) if returning else statement
+    return Prepared(statement.returning(*table.c) if returning else statement)
 
 
 @cache
-def _delete(resource_type: str, shape: Shape) -> Delete:
-    return sql_delete(tables.table(resource_type)).where(*_where(resource_type, shape))
+def _delete(resource_type: str, shape: Shape) -> Prepared:
+    return Prepared(sql_delete(tables.table(resource_type)).where(*_where(resource_type, shape)))
 
 
 def _column(resource_type: str, name: str) -> Column[Any]:

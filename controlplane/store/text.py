@@ -5,9 +5,11 @@ is also a range, which an index serves; a long text (a tag) is indexed by its fi
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
+from operator import ge, lt
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, func, literal_column
+from sqlalchemy import ColumnElement, String, and_, bindparam, func, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import Text as LongText
@@ -31,10 +33,26 @@ def folded(column: ColumnElement[Any]) -> ColumnElement[Any]:
     return column if name.endswith("uuid") or name in ("mac", "ip") else func.lower(column)
 
 
+def compared(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """What comparisons, order and indexes see of a column of any type."""
+    return Text.of(column, True).whole if is_text(column) else column
+
+
 def head(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """The indexed beginning of a long text. Its numbers are literals: for PostgreSQL an index on another expression is
     another index, and a bound parameter makes it one."""
     return func.lower(func.substr(column, literal_column("1"), literal_column(str(HEAD))))
+
+
+def given_values(op: str, text: str) -> dict[str, str]:
+    """What `equals` and `like` compare with, by the ends of the names under which they bind it."""
+    if op in ("=", "!="):
+        same = fold(text)
+        return {"same": same, "head": same[:HEAD]}
+    trailing = len(text) - len(text.rstrip("\\"))
+    pattern = fold(text) + "\\" * (trailing % 2)
+    begin = _beginning(pattern)[:HEAD]
+    return {"like": pattern, "from": begin, "to": _after(begin)}
 
 
 class unindexed(FunctionElement[Any]):
@@ -56,37 +74,49 @@ def _with_a_plus(element: Any, compiler: Any, **options: Any) -> str:
 
 
 class Text:
-    """One side of a comparison."""
+    """One side of a comparison; made once for each column, as making terms costs more than a query by an index."""
 
-    def __init__(self, column: ColumnElement[Any], indexed: bool = True) -> None:
-        self._whole = folded(column) if indexed else unindexed(folded(column))
+    def __init__(self, column: ColumnElement[Any], indexed: bool) -> None:
+        self.folded = folded(column)
+        self.whole = self.folded if indexed else unindexed(self.folded)
         self._head = head(column) if isinstance(column.type, LongText) else None
 
+    @staticmethod
+    @cache
+    def of(column: ColumnElement[Any], indexed: bool) -> "Text":
+        return Text(column, indexed)
+
     def ordered(self, compare: Callable[[Any, Any], Any], text: str) -> ColumnElement[bool]:
-        return compare(self._whole, fold(text))  # type: ignore[no-any-return]
+        return compare(self.whole, fold(text))  # type: ignore[no-any-return]
 
     def is_one_of(self, texts: Sequence[str]) -> ColumnElement[bool]:
         values = [fold(text) for text in texts]
-        same = self._whole == values[0] if len(values) == 1 else self._whole.in_(values)
+        same = self.whole == values[0] if len(values) == 1 else self.whole.in_(values)
         if self._head is None:
             return same
         heads = sorted({value[:HEAD] for value in values})
         return and_(self._head == heads[0] if len(heads) == 1 else self._head.in_(heads), same)
 
-    def begins(self, text: str) -> list[ColumnElement[bool]]:
-        """Bounds within which every text lies that begins so."""
-        left = self._whole if self._head is None else self._head
-        beginning = fold(text)[:HEAD]
-        after = _after(beginning)
-        return [left >= beginning, *([left < after] if after else [])] if beginning else []
+    def equals(self, text: str, given: str) -> ColumnElement[bool]:
+        """`given` begins the names of the bound values."""
+        values = given_values("=", text)
+        same = self.whole == bindparam(f"{given}same", values["same"], self.whole.type)
+        if self._head is None:
+            return same
+        return and_(self._head == bindparam(f"{given}head", values["head"], self._head.type), same)
 
-
-def like(column: ColumnElement[Any], pattern: str, indexed: bool = True) -> ColumnElement[bool]:
-    r"""SQL's LIKE with `\` before a `%`, `_` or `\` that is meant; at the end it stands for itself."""
-    trailing = len(pattern) - len(pattern.rstrip("\\"))
-    whole = fold(pattern) + "\\" * (trailing % 2)
-    left = Text(column, indexed)
-    return and_(*left.begins(_beginning(whole)), folded(column).like(whole, escape="\\"))
+    def like(self, pattern: str, given: str) -> ColumnElement[bool]:
+        r"""SQL's LIKE with `\` before a `%`, `_` or `\` that is meant; at the end it stands for itself. Within the bounds
+        of all texts that begin as the pattern does."""
+        left = self.whole if self._head is None else self._head
+        values = given_values("like", pattern)
+        bounds = [
+            compare(left, bindparam(f"{given}{end}", values[end], left.type))
+            for end, compare in (("from", ge), ("to", lt))
+            if values[end]
+        ]
+        whole = bindparam(f"{given}like", values["like"], self.folded.type)
+        return and_(*bounds, self.folded.like(whole, escape="\\"))
 
 
 def _beginning(pattern: str) -> str:

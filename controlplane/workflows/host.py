@@ -22,13 +22,14 @@ from controlplane.store import rows
 from controlplane.store.database import Tx
 from controlplane.store.tables import now
 from controlplane.workflows.host_connection import connect, host_row, sum_capacity
+from controlplane.workflows.host_maintenance import maintain
 from controlplane.workflows.vm_end import remove_vm
 from controlplane.workflows.volume_rows import discard
 from controlplane.workflows.world import World, workflow
 from hostagent.contract import SnapshotSpec
 
 _CONNECT = 30.0  # seconds until an unreachable host fails the API
-_STATES = {"enable": "Enabled", "disable": "Disabled", "maintain": "Maintenance"}
+_STATES = {"enable": "Enabled", "disable": "Disabled"}
 
 
 def show(tx: Tx, uuid: str) -> dict[str, Any]:
@@ -148,9 +149,10 @@ workflow(UpdateKVMHost, queue=lambda message: f"host:{message.uuid}")(_update)
 
 @workflow(ChangeHostState, queue=lambda message: f"host:{message.uuid}")
 async def change_state(op: Operation[World], message: ChangeHostState) -> dict[str, Any]:
+    if message.state_event == "maintain":
+        return await maintain(op, message, show)
+
     def change(tx: Tx) -> dict[str, Any]:
-        if message.state_event == "maintain":
-            refuse_while_running(tx, message.uuid)
         rows.update(tx, "HostVO", message.uuid, state=_STATES[message.state_event])
         return show(tx, message.uuid)
 
@@ -160,6 +162,8 @@ async def change_state(op: Operation[World], message: ChangeHostState) -> dict[s
 def refuse_while_running(tx: Tx, uuid: str) -> None:
     if running := rows.find(tx, "VmInstanceVO", host_uuid=uuid):
         raise refused(f"{len(running)} VMs are on this host: {names(running)}; stop or move them first")
+    if coming := rows.find(tx, "VmInstanceVO", dest_host_uuid=uuid):
+        raise refused(f"{len(coming)} VMs are on their way to this host: {names(coming)}; wait, or cancel their moves")
 
 
 def names(found: list[rows.Row]) -> str:

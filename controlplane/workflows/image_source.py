@@ -23,7 +23,7 @@ import httpx
 
 from controlplane.contract.error import ApiError, invalid
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16  # bytes: a slow download, too, notices soon that it was cancelled
 _REDIRECTS = 5
 _ATTEMPTS = 4  # in a row without a new byte
 _SPARE = 64 << 20  # bytes that stay free on the store's file system

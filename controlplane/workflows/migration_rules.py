@@ -1,14 +1,18 @@
 """What is refused of a migration, in the order and with the codes of the reference; decided in the caller's transaction."""
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from controlplane.contract.error import ApiError, invalid, refused
+from controlplane.rules.cpu import GuestCpu, difference
 from controlplane.rules.placement import Need, explain
-from controlplane.rules.vm_state import STOPPED
+from controlplane.rules.vm_state import STOPPED, must_allow
 from controlplane.store import rows
 from controlplane.store.allocation import Scope
 from controlplane.store.database import Tx
+from controlplane.workflows import global_config
 from controlplane.workflows.inventories import must_get
 from controlplane.workflows.vm_placement import why_not
 from controlplane.workflows.volume_files import VolumeFile, files_of
@@ -74,12 +78,97 @@ def move_vm(tx: Tx, vm_uuid: str, dest_uuid: str, *, may_run: bool) -> Move:
         raise refused(f"the volumes of VM {vm['name']} ({vm_uuid}) lie on several hosts or storages; move them singly")
     (source, storage) = places[0]
     move = _move(tx, storage, source, dest_uuid, volumes, needs_stop)
+    _must_fit(tx, vm, storage, dest_uuid)
+    return move
+
+
+def move_running(tx: Tx, vm_uuid: str, dest_uuid: str | None) -> Move:
+    """Of a VM that goes on meanwhile. Without a destination the least used fit host is chosen."""
+    vm = must_get(tx, "VmInstanceVO", vm_uuid)
+    must_allow("MigrateVm", vm_uuid, vm["state"])
+    _must_be_allowed(tx, vm)
+    if dest_uuid is not None:
+        return _move_running(tx, vm, dest_uuid)
+    return move_anywhere(tx, vm_uuid, lambda dest: _move_running(tx, vm, dest))
+
+
+def running_vm_targets(tx: Tx, vm_uuid: str) -> list[tuple[rows.Row, str | None]]:
+    """Each other host of the VM's storage, and why it cannot go there. Raises what stands in the way anywhere."""
+    vm = must_get(tx, "VmInstanceVO", vm_uuid)
+    must_allow("MigrateVm", vm_uuid, vm["state"])
+    _must_be_allowed(tx, vm)
+    found: list[tuple[rows.Row, str | None]] = []
+    for host in _hosts_of_its_storage(tx, vm):
+        try:
+            _move_running(tx, vm, host["uuid"])
+        except ApiError as error:
+            found.append((host, error.error.details))
+        else:
+            found.append((host, None))
+    return found
+
+
+def move_anywhere(tx: Tx, vm_uuid: str, check: Callable[[str], Move]) -> Move:
+    """To the least used host that `check` lets pass."""
+    vm = must_get(tx, "VmInstanceVO", vm_uuid)
+    reasons = {}
+    for host in _hosts_of_its_storage(tx, vm):
+        try:
+            return check(host["uuid"])
+        except ApiError as error:
+            reasons[host["name"]] = error.error.details
+    raise ApiError("HOST_ALLOCATION.1000", f"no host can take over VM {vm['name']} ({vm_uuid}): {explain(reasons)}")
+
+
+def _hosts_of_its_storage(tx: Tx, vm: rows.Row) -> list[rows.Row]:
+    """All but its own, the least used first."""
+    root = must_get(tx, "LocalStorageResourceRefVO", vm["root_volume_uuid"])
+    parts = rows.find(tx, "LocalStorageHostRefVO", primary_storage_uuid=root["primary_storage_uuid"])
+    hosts = rows.find(tx, "HostVO", uuid={part["host_uuid"] for part in parts} - {root["host_uuid"]})
+    return sorted(hosts, key=lambda host: (-(host["available_memory_capacity"] or 0), host["uuid"]))
+
+
+def _must_be_allowed(tx: Tx, vm: rows.Row) -> None:
+    if not global_config.truth(tx, "localStoragePrimaryStorage", "liveMigrationWithStorage.allow"):
+        raise refused(
+            f"VM {vm['name']} ({vm['uuid']}) has its disks on a local storage, and the global configuration "
+            "localStoragePrimaryStorage/liveMigrationWithStorage.allow does not let it move while it runs: set it to true, or "
+            "stop the VM, move it with LocalStorageMigrateVm and start it again"
+        )
+
+
+def _move_running(tx: Tx, vm: rows.Row, dest_uuid: str) -> Move:
+    volumes = rows.find(tx, "VolumeVO", vm_instance_uuid=vm["uuid"], order_by=("device_id",))
+    places = {_place(tx, volume, dest_uuid) for volume in volumes}
+    if len(places) != 1:
+        raise refused(f"the volumes of VM {vm['name']} ({vm['uuid']}) lie on several hosts or storages")
+    ((source, storage),) = places
+    move = _move(tx, storage, source, dest_uuid, volumes, False)
+    _must_fit(tx, vm, storage, dest_uuid)
+    if reason := difference(vm["cpu_mode"] or "none", _cpu(move.source), _cpu(move.dest)):
+        raise refused(f"VM {vm['name']} ({vm['uuid']}) cannot go on on host {move.dest['name']}: {reason}")
+    return move
+
+
+def _cpu(host: rows.Row) -> GuestCpu:
+    facts = json.loads(host["facts"] or "{}")
+    return GuestCpu(
+        host=host["name"],
+        model=facts.get("cpu_model", ""),
+        features=frozenset(facts.get("cpu_features", ())),
+        domain_type=facts.get("domain_type", ""),
+        qemu_version=facts.get("qemu_version", ""),
+    )
+
+
+def _must_fit(tx: Tx, vm: rows.Row, storage: str, dest_uuid: str) -> None:
+    """The host could run it; its disks' room is another question."""
+    vm_uuid = vm["uuid"]
     l3s = {nic["l3_network_uuid"] for nic in rows.find(tx, "VmNicVO", vm_instance_uuid=vm_uuid)}
     l2s = {l3["l2_network_uuid"] for l3 in rows.find(tx, "L3NetworkVO", uuid=l3s)} if l3s else set()
     need = Need(vm["cpu_num"], vm["memory_size"], 0, frozenset(l2s), storage)
     if reasons := why_not(tx, need, Scope(host_uuid=dest_uuid)):
         raise ApiError("HOST_ALLOCATION.1000", f"VM {vm['name']} ({vm_uuid}) could not run there: {explain(reasons)}")
-    return move
 
 
 def _place(tx: Tx, volume: rows.Row, dest_uuid: str) -> tuple[str, str]:

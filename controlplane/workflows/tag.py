@@ -66,7 +66,7 @@ def warnings(tx: Tx, resource_uuid: str) -> dict[str, Any]:
     """The member of a result that tells what is odd about the resource's tags; nothing when nothing is."""
     tags = rows.find(tx, _SYSTEM, resource_uuid=resource_uuid, resource_type="VmInstanceVO", inherent=False)
     found = system_tag.warnings("VmInstanceVO", [row["tag"] for row in tags])
-    return {"warnings": found} if found else {}
+    return {"warnings": [{"tag": prefix, "details": details} for prefix, details in found]} if found else {}
 
 
 def _insert(

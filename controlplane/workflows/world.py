@@ -15,6 +15,7 @@ from controlplane.store.database import Database, Tx
 if TYPE_CHECKING:
     from controlplane.agents.authority import Authority
     from controlplane.agents.client import HostClients
+    from controlplane.operations.engine import Engine
     from controlplane.workflows.network_sync import NetworkSync
 
 
@@ -26,6 +27,7 @@ class Settings:
     public_url: str  # where agents and clients reach this control plane, e.g. https://10.0.0.1:8443
     agent_port: int = 7070
     file_image_dirs: tuple[Path, ...] = ()  # below these AddImage may read file:// URLs
+    provider_mirror: Path | None = None  # what `terraform init` gets from here
 
 
 @dataclass
@@ -37,6 +39,7 @@ class World:
     network: NetworkSync
     settings: Settings
     authority: Authority | None = None  # None where hosts are joined in-process, without TLS
+    engine: Engine[World] | None = None  # that runs the operations of this node, for those that begin others
     extras: dict[str, Any] = field(default_factory=dict)
 
 

@@ -17,6 +17,8 @@ from starlette.websockets import WebSocket
 
 from hostagent.api.console import Consoles
 from hostagent.contract import (
+    ArrivalSpec,
+    DepartureSpec,
     ErrorClass,
     ExportSpec,
     HostError,
@@ -65,6 +67,8 @@ def create_app(agent: Agent) -> Starlette:
             _route("/v1/network", GET=calls.get_network, PUT=calls.put_network),
             _route("/v1/exports/{uuid}", PUT=calls.put_export, DELETE=calls.delete_export),
             _route("/v1/imports/{uuid}", GET=calls.get_import, PUT=calls.put_import, DELETE=calls.delete_import),
+            _route("/v1/arrivals/{uuid}", PUT=calls.put_arrival, DELETE=calls.delete_arrival),
+            _route("/v1/departures/{uuid}", PUT=calls.put_departure, DELETE=calls.delete_departure),
             _route("/v1/events", GET=calls.get_events),
             _route("/v1/vms", GET=calls.list_vms),
             _route("/v1/images/{uuid}", GET=calls.get_image, PUT=calls.put_image, DELETE=calls.delete_image),
@@ -161,6 +165,23 @@ class _Calls:
         if files not in ("keep", "remove"):
             raise rejected("invalid_spec", "query parameter files must be keep or remove")
         await self._agent.imports.delete(_uuid(request), keep=files == "keep")
+        return Response(status_code=204)
+
+    async def put_arrival(self, request: Request) -> Response:
+        return _json(await self._agent.arrivals.put(_uuid(request), await self._spec(request, ArrivalSpec)))
+
+    async def delete_arrival(self, request: Request) -> Response:
+        self._check_node(request)
+        await self._agent.arrivals.delete(_uuid(request))
+        return Response(status_code=204)
+
+    async def put_departure(self, request: Request) -> Response:
+        spec, wait = await self._spec(request, DepartureSpec), _number(request, "wait", 20)
+        return _json(await self._agent.departures.put(_uuid(request), spec, min(wait, LONGEST_WAIT)))
+
+    async def delete_departure(self, request: Request) -> Response:
+        self._check_node(request)
+        await self._agent.departures.delete(_uuid(request))
         return Response(status_code=204)
 
     async def put_upload(self, request: Request) -> Response:

@@ -10,6 +10,7 @@ from hostagent.contract.error import ErrorClass, HostError, Problem
 from hostagent.contract.event import Event, EventPage
 from hostagent.contract.host import HostFacts, PhysicalInterface
 from hostagent.contract.image import ImageSpec, ImageStatus
+from hostagent.contract.migration import ArrivalSpec, ArrivalStatus, DepartureSpec, DepartureStatus
 from hostagent.contract.network import (
     BridgeSpec,
     InstanceMetadata,
@@ -32,8 +33,12 @@ from hostagent.contract.vm import ConsoleAddress, DiskSpec, IsoSpec, NicSpec, Vm
 from hostagent.contract.volume import VolumeFile, VolumeSpec, VolumesSpec, VolumeStatus
 
 __all__ = [
+    "ArrivalSpec",
+    "ArrivalStatus",
     "BridgeSpec",
     "ConsoleAddress",
+    "DepartureSpec",
+    "DepartureStatus",
     "DiskSpec",
     "ErrorClass",
     "Event",

@@ -27,6 +27,7 @@ class HostFacts(Model):
     domain_type: Literal["kvm", "qemu"]
     kvm_reason: str = ""
     cpu_models: list[str] = []
+    cpu_features: list[str] = []  # that a guest with the host's model gets
     vlan_supported: bool
     interfaces: list[PhysicalInterface] = []
     simulated: bool = False

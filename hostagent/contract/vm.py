@@ -17,6 +17,7 @@ from hostagent.contract.base import Model, Specified
 
 ConsoleKind = Literal["vnc", "spice", "serial"]
 BootDevice = Literal["HardDisk", "CdRom", "Network"]
+Migration = Literal["", "moving", "left"]  # `left`: it is off because it runs elsewhere now
 
 
 class VmState(StrEnum):
@@ -85,3 +86,4 @@ class VmStatus(Model):
     cpu_mode: str = ""  # that the host chose for the wish: a host without KVM has no host-passthrough
     consoles: list[ConsoleAddress] = []
     serial_log: str = ""  # path on the host
+    migration: Migration = ""

@@ -249,6 +249,46 @@ def read_lasting_boot_order(xml: str) -> list[str] | None:
     return None if order is None else order.split()
 
 
+def make_boot_order_last(root: ET.Element) -> None:
+    """A running domain's XML with the order that holds after its first boot, if it was started with another."""
+    ours = root.find(f"metadata/{_VM}")
+    order = None if ours is None else ours.get("boot_order")
+    if ours is None or order is None:
+        return
+    del ours.attrib["boot_order"]
+    kinds = {"HardDisk": "devices/disk[@device='disk']", "CdRom": "devices/disk[@device='cdrom']"}
+    kinds["Network"] = "devices/interface"
+    found = {kind: root.findall(path) for kind, path in kinds.items()}
+    numbers = BootNumbers(order.split(), {kind: len(devices) for kind, devices in found.items()})
+    for kind, devices in found.items():
+        for device in devices:
+            for old in device.findall("boot"):
+                device.remove(old)
+            numbers.write(device, kind)
+
+
+def host_model(capabilities: str) -> str:
+    """`<cpu>` of getDomainCapabilities that host-model stands for; "" when it is not supported."""
+    mode = ET.fromstring(capabilities).find("cpu/mode[@name='host-model'][@supported='yes']")  # noqa: S314
+    if mode is None or mode.find("model") is None:
+        return ""
+    cpu = ET.Element("cpu")
+    for part in mode:
+        if part.tag in ("model", "vendor", "feature"):
+            cpu.append(part)
+    return ET.tostring(cpu, encoding="unicode")
+
+
+def cpu_features(cpu: str) -> list[str]:
+    """Names of the features that a `<cpu>` has, sorted."""
+    if not cpu:
+        return []
+    features = ET.fromstring(cpu).findall("feature")  # noqa: S314
+    return sorted(
+        feature.get("name", "") for feature in features if feature.get("policy") in (None, "require", "force")
+    )
+
+
 def read_live(xml: str) -> tuple[str, tuple[ConsoleAddress, ...], str]:
     """(CPU model, consoles, path of the serial log) of a domain's XML; ports are known while it runs."""
     root = ET.fromstring(xml)  # noqa: S314

@@ -4,7 +4,7 @@ Promises: the services of a network answer only the guests of that network on th
 of the service address, its MAC) crosses an uplink; no guest acts as the service; the services hear every guest, protected or not, from its own address alone, because the address
 is how they know whom they tell whose data; with anti-spoofing a guest sends only
 from its own MAC and IPv4 address, in ARP too, is no DHCP server and no IPv6 router, and sends nothing but IPv4, ARP
-and IPv6. A port of our bridges that the snapshot does not know reaches no uplink, service or guest: names are listed
+and IPv6, and RARP, by which QEMU tells the switches where a guest that has moved is now. A port of our bridges that the snapshot does not know reaches no uplink, service or guest: names are listed
 before the devices exist, so a VM is guarded from its first frame. Inbound checks sit in prerouting, because a bridge
 has learnt the sender's MAC before the forward hook.
 """
@@ -40,6 +40,7 @@ RULES = """
     ether type ip goto anti_spoofing_ip
     ether type arp goto anti_spoofing_arp
     ether type ip6 goto anti_spoofing_ip6
+    ether type 0x8035 accept
     counter drop
   }
   chain anti_spoofing_ip {

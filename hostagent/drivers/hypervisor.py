@@ -12,16 +12,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import libvirt
+import structlog
 
 from hostagent.contract.error import HostError, broken
-from hostagent.contract.vm import ConsoleKind, VmState
+from hostagent.contract.vm import ConsoleKind, Migration, VmState
 from hostagent.drivers import consoles, domain_xml, live_domain
 from hostagent.drivers.kvm_probe import KvmProbe
 from hostagent.drivers.libvirt_connection import REBOOTED, LibvirtConnection
 from hostagent.drivers.live_disks import LiveDisks
+from hostagent.drivers.live_migration import LiveMigration
 from hostagent.ports.hypervisor import Domain, DomainStatus, HypervisorFacts, Watcher
 
 T = TypeVar("T")
+logger = structlog.get_logger("hostagent.libvirt")
 START, DESTROY = 60.0, 30.0  # seconds; destroying a hung QEMU takes ten
 UNDEFINE = (
     libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
@@ -37,6 +40,11 @@ STATES = {
     libvirt.VIR_DOMAIN_PMSUSPENDED: VmState.paused,
     libvirt.VIR_DOMAIN_SHUTOFF: VmState.stopped,
     libvirt.VIR_DOMAIN_CRASHED: VmState.crashed,
+}
+MIGRATION: dict[tuple[int, int], Migration] = {
+    (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION): "moving",
+    (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP): "moving",
+    (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_MIGRATED): "left",
 }
 EVENTS = {
     libvirt.VIR_DOMAIN_EVENT_STARTED: (VmState.running, "booted"),
@@ -54,7 +62,7 @@ STOPPED = {
 }
 
 
-class LibvirtHypervisor(LiveDisks):
+class LibvirtHypervisor(LiveDisks, LiveMigration):
     def __init__(self, connection: LibvirtConnection, probe: KvmProbe, serial_directory: Path) -> None:
         self._connection = connection
         self._probe = probe
@@ -63,16 +71,19 @@ class LibvirtHypervisor(LiveDisks):
     async def facts(self) -> HypervisorFacts:
         domain_type, reason = await self._probe.decide()
 
-        def ask(connection: Any) -> tuple[int, int, str]:
+        def ask(connection: Any) -> tuple[int, int, str, str]:
             capabilities = connection.getDomainCapabilities(None, "x86_64", "pc", domain_type, 0)
-            return connection.getLibVersion(), connection.getVersion(), capabilities
+            expanded = _expanded(connection, domain_type, domain_xml.host_model(capabilities))
+            return connection.getLibVersion(), connection.getVersion(), capabilities, expanded
 
         try:
-            library, qemu, capabilities = await self._connection.call(ask)
+            library, qemu, capabilities, cpu = await self._connection.call(ask)
         except HostError as error:
             return HypervisorFacts("", "", domain_type, reason, problem=error.problem.message)
         _, models = domain_xml.read_capabilities(capabilities)
-        return HypervisorFacts(_version(library), _version(qemu), domain_type, reason, models)
+        return HypervisorFacts(
+            _version(library), _version(qemu), domain_type, reason, models, domain_xml.cpu_features(cpu)
+        )
 
     async def watch(self, watcher: Watcher) -> None:
         def on_event(uuid: str, event: int, detail: int) -> None:
@@ -204,7 +215,20 @@ def _status(domain: Any) -> DomainStatus | None:
         cpu_mode=domain_xml.read_cpu_mode(live) if is_on else "",
         consoles=ports if is_on else (),
         serial_log=serial_log,
+        migration=MIGRATION.get((state, reason), ""),
     )
+
+
+def _expanded(connection: Any, domain_type: str, model: str) -> str:
+    """The host's CPU model with all features that it stands for; "" where there is none."""
+    if not model:
+        return ""
+    flags = libvirt.VIR_CONNECT_BASELINE_CPU_EXPAND_FEATURES
+    try:
+        return str(connection.baselineHypervisorCPU(None, "x86_64", "pc", domain_type, [model], flags))
+    except libvirt.libvirtError as error:  # guests run all the same; libvirt itself compares when one moves
+        logger.warning("the features of the host's CPU model are not known", reason=error.get_error_message())
+        return ""
 
 
 def _version(number: int) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hostagent.contract import HostError
-from hostagent.contract.error import broken, rejected, temporary
+from hostagent.contract.error import rejected
 from hostagent.drivers import peer_wire, sparse
 from hostagent.drivers.peer_wire import Frame
 from hostagent.ports.peers import Gauge, Source
@@ -24,7 +24,6 @@ from hostagent.ports.peers import Gauge, Source
 WORKERS = 2  # connections: one reads while the other writes; more were no faster
 TRIES, PAUSE = 5, 0.5  # a broken connection is taken up again after PAUSE × the number of tries, seconds
 ROUNDS = 3  # times that a window may turn out to be stored wrongly
-CONNECT = 5.0  # seconds
 
 
 class Cancelled(Exception):
@@ -42,36 +41,20 @@ class _Worker:
     def ask(self, **request: str | int) -> Frame:
         """Raises: HostError as the source says it, or unreachable."""
         try:
-            connection = self._connection = self._connection or self._connect()
+            connection = self._connection = self._connection or peer_wire.connect(self._context, self._source)
             peer_wire.send(connection, request)
             answer = peer_wire.receive(connection)
         except OSError as error:
-            raise _unreachable(error) from error
-        return _checked(answer)
+            raise peer_wire.unreachable(error) from error
+        return peer_wire.checked(answer)
 
     def receive(self, length: int) -> memoryview:
         assert self._connection is not None
         try:
             peer_wire.receive_into(self._connection, self.buffer[:length])
         except OSError as error:
-            raise _unreachable(error) from error
+            raise peer_wire.unreachable(error) from error
         return self.buffer[:length]
-
-    def _connect(self) -> ssl.SSLSocket:
-        source = self._source
-        plain = socket.create_connection((source.ip, source.port), CONNECT)
-        try:
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            plain.settimeout(peer_wire.SILENCE)
-            connection = self._context.wrap_socket(plain, server_hostname=source.ip)
-            if peer_wire.peer_name(connection) != source.agent_uuid:
-                raise broken("internal", f"another host agent than {source.agent_uuid} answers at {source.ip}")
-            peer_wire.send(connection, {"export": source.export_uuid, "secret": source.secret})
-            _checked(peer_wire.receive(connection))
-        except BaseException:
-            plain.close()
-            raise
-        return connection
 
     def cut(self) -> None:
         """From any thread: whoever waits for this connection stops waiting."""
@@ -237,18 +220,6 @@ class Pull:
                 self._not_before = max(self._not_before, now) + count / self.gauge.limit
                 pause = self._not_before - now
             self._stopped.wait(pause)
-
-
-def _checked(answer: Frame) -> Frame:
-    """Raises: HostError for an answer that is an error."""
-    if "error" not in answer:
-        return answer
-    code, message = str(answer["error"]), str(answer.get("message"))
-    raise temporary(code, message) if code == "unreachable" else rejected(code, message)
-
-
-def _unreachable(error: OSError) -> HostError:
-    return temporary("unreachable", f"the source host does not answer: {error or type(error).__name__}")
 
 
 def _write(descriptor: int, content: memoryview, offset: int) -> None:

@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 import structlog
 
 from hostagent.drivers import peer_wire, sparse
+from hostagent.drivers.migration_guard import Forbidden, Guard
 from hostagent.drivers.peer_wire import Frame, Gone
+from hostagent.drivers.splice import splice
 from hostagent.ports.peers import Grant
 
 MOST = 32  # connections at a time
@@ -140,10 +142,12 @@ class ExportServer:
     def _converse(self, plain: socket.socket) -> None:
         try:
             plain.settimeout(HANDSHAKE)
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            peer_wire.keep_watch(plain)
             with self._context.wrap_socket(plain, server_side=True) as connection:
                 connection.settimeout(peer_wire.SILENCE)
                 self._answer(connection)
+        except Forbidden as error:
+            log.warning("the source of a move asked for something else", reason=str(error))
         except (OSError, ValueError) as error:  # the peer went away, or was none
             log.info("an import's connection ended", reason=f"{type(error).__name__}: {error}")
         finally:
@@ -160,6 +164,8 @@ class ExportServer:
                 connection.settimeout(None)  # an import may wait for its bandwidth; the export's end cuts it
                 request = peer_wire.receive(connection)
                 connection.settimeout(peer_wire.SILENCE)
+                if "connect" in request:
+                    return _lead_on(connection, export, str(request["connect"]))
                 try:
                     self._serve_one(connection, export, request, buffer)
                 except _Refusal as refusal:
@@ -212,6 +218,24 @@ class ExportServer:
         if what == "read":
             for offset, length in found:
                 connection.sendall(content[offset - start : offset - start + length])
+
+
+def _lead_on(connection: ssl.SSLSocket, export: _Export, name: str) -> None:
+    """From now on the connection is one to a UNIX socket of this host."""
+    path, admitted = export.grant.sockets.get(name), export.grant.admitted
+    if path is None:
+        raise _Refusal("not_found", "the export has no such socket")
+    with socket.socket(socket.AF_UNIX) as plain:
+        try:
+            plain.settimeout(peer_wire.SILENCE)
+            plain.connect(path)
+        except OSError as error:
+            raise _Refusal("not_found", f"nobody listens there: {error.strerror or error}") from error
+        peer_wire.send(connection, {})
+        if name == "libvirt" and admitted is not None:
+            splice(connection, plain, Guard(admitted))
+        else:
+            splice(connection, plain)
 
 
 def _stamp(status: os.stat_result) -> tuple[int, int]:

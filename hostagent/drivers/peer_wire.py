@@ -4,6 +4,7 @@
     {"map": name}                        → {"size", "mode", "allocated", "runs": [[first window, how many], …]}
     {"digest": name, "window": n}        → {"digest"}
     {"read": name, "window": n}          → {"digest", "segments": [[offset, length], …]} and their bytes
+    {"connect": name}                    → {}, and from then on what a UNIX socket says (see `splice`)
 Any of them may be answered with {"error": code, "message": …}.
 """
 
@@ -14,7 +15,13 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from hostagent.contract import HostError
+from hostagent.contract.error import broken, rejected, temporary
+from hostagent.ports.peers import Source
+
 LARGEST = 64 << 20  # bytes of a frame: the map of a file of many terabytes
+CONNECT = 5.0  # seconds
+DEAD = 45
 SILENCE = 20.0  # seconds after which the other side counts as gone
 _LENGTH = struct.Struct(">I")
 Frame = dict[str, Any]
@@ -41,6 +48,51 @@ def peer_name(connection: ssl.SSLSocket) -> str:
     certificate = connection.getpeercert() or {}
     subject: Any = certificate.get("subject", ())
     return next((value for part in subject for key, value in part if key == "commonName"), "")
+
+
+def keep_watch(plain: socket.socket) -> None:
+    """A peer that falls silent is noticed within DEAD seconds, also by who only waits or only sends."""
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 5)):
+        plain.setsockopt(socket.IPPROTO_TCP, option, value)
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD * 1000)
+
+
+def connect(context: ssl.SSLContext, source: Source) -> ssl.SSLSocket:
+    """A connection to that agent, which has let us in. Raises: HostError."""
+    try:
+        return _connect(context, source)
+    except OSError as error:
+        raise unreachable(error) from error
+
+
+def _connect(context: ssl.SSLContext, source: Source) -> ssl.SSLSocket:
+    plain = socket.create_connection((source.ip, source.port), CONNECT)
+    try:
+        keep_watch(plain)
+        plain.settimeout(SILENCE)
+        connection = context.wrap_socket(plain, server_hostname=source.ip)
+        if peer_name(connection) != source.agent_uuid:
+            raise broken("internal", f"another host agent than {source.agent_uuid} answers at {source.ip}")
+        send(connection, {"export": source.export_uuid, "secret": source.secret})
+        checked(receive(connection))
+    except BaseException:
+        plain.close()
+        raise
+    return connection
+
+
+def checked(answer: Frame) -> Frame:
+    """Raises: HostError for an answer that is an error."""
+    if "error" not in answer:
+        return answer
+    code, message = str(answer["error"]), str(answer.get("message"))
+    raise temporary(code, message) if code == "unreachable" else rejected(code, message)
+
+
+def unreachable(error: OSError) -> HostError:
+    return temporary("unreachable", f"the source host does not answer: {error or type(error).__name__}")
 
 
 def send(connection: socket.socket, frame: Frame) -> None:

@@ -13,6 +13,7 @@ from hostagent.ensure.generations import Generations
 from hostagent.ensure.host import Host
 from hostagent.ensure.image import Images
 from hostagent.ensure.locks import Locks
+from hostagent.ensure.migration import Arrivals, Departures
 from hostagent.ensure.storage import Storages
 from hostagent.ensure.transfer import Imports
 from hostagent.ensure.upload import VolumeUploads
@@ -39,6 +40,8 @@ class Ports:
     uploads: Uploads
     network: NetworkPort
     records: Records
+    migration_directory: str = "/var/lib/libvirt/qemu/steppe"
+    libvirt_socket: str = "/run/libvirt/libvirt-sock"
 
 
 class Network:
@@ -71,6 +74,8 @@ class Agent:
     vm: Vms
     network: Network
     events: EventLog
+    arrivals: Arrivals
+    departures: Departures
 
     def __init__(self, uuid: str, ports: Ports) -> None:
         self.uuid = uuid
@@ -85,6 +90,10 @@ class Agent:
         self._peers = ports.peers
         self.upload = VolumeUploads(ports.disks, ports.uploads, self.storage)
         self.vm = Vms(ports.hypervisor, self.storage, self.generations, self.events)
+        self.arrivals = Arrivals(
+            self.vm, ports.hypervisor, ports.peers, ports.migration_directory, ports.libvirt_socket
+        )
+        self.departures = Departures(self.vm, ports.hypervisor, ports.peers, self.generations)
         self.network = Network(ports.network, self.generations)
 
     async def open(self) -> None:
@@ -97,6 +106,7 @@ class Agent:
     async def close(self) -> None:
         await self.image.close()
         await self.imports.close()
+        await self.departures.close()
         await self._peers.close()
         await self.upload.close()
         await self.vm.close()

@@ -32,6 +32,7 @@ class Host:
             domain_type=hypervisor.domain_type,
             kvm_reason=hypervisor.kvm_reason,
             cpu_models=hypervisor.cpu_models,
+            cpu_features=hypervisor.cpu_features,
             vlan_supported=await self._network.vlan_supported(),
             interfaces=await self._network.interfaces(),
             simulated=machine.simulated,

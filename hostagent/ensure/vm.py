@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from hostagent.contract import DiskSpec, VmSpec, VmStatus
 from hostagent.contract.error import rejected
-from hostagent.contract.vm import ConsoleKind, VmState
+from hostagent.contract.vm import ConsoleKind, Migration, VmState
 from hostagent.ensure.events import EventLog
 from hostagent.ensure.generations import Generations
 from hostagent.ensure.locks import Locks
@@ -38,7 +38,7 @@ class Vms:
         await self._hypervisor.close()
 
     async def put(self, uuid: str, spec: VmSpec) -> VmStatus:
-        domain = self._domain(uuid, spec)
+        domain = self.domain(uuid, spec)
         if spec.power != "unchanged" or self._generations.get("vm", uuid):
             self._generations.accept("vm", uuid, spec.generation)
         async with self._locks.hold(uuid):
@@ -46,6 +46,9 @@ class Vms:
             current = await self._hypervisor.get(uuid)
             if current is None and spec.power == "unchanged":
                 raise rejected("not_found", f"VM {uuid} is not defined on this host")
+            goes_on = current is not None and current.state is VmState.paused and current.boot_token == spec.boot_token
+            if goes_on and spec.power == "running":
+                await self._hypervisor.resume(uuid)  # first of all: a guest that has moved waits for it
             await self._hypervisor.define(domain)
             if current is None:
                 self._generations.note("vm", uuid, state=VmState.stopped)
@@ -57,13 +60,13 @@ class Vms:
             if spec.power == "stopped":
                 self._generations.note("vm", uuid, state=VmState.stopped)
             elif is_on:
-                if spec.power == "running" and current is not None and current.state is VmState.paused:
-                    await self._hypervisor.resume(uuid)
                 await self._hypervisor.plug(uuid, domain.disks)
                 await self._hypervisor.set_media(uuid, domain.cds, spec.force_eject)
             elif spec.power == "running":
                 await self._hypervisor.start(uuid)
                 self._generations.note("vm", uuid, state=VmState.running)
+            if (self._generations.get("vm", uuid) or {}).get("left"):
+                self._generations.note("vm", uuid, left=False)  # it is here again, or is to come
             return await self.get(uuid)
 
     async def get(self, uuid: str) -> VmStatus:
@@ -109,7 +112,8 @@ class Vms:
         if accepted is None or accepted["generation"] > generation:
             raise rejected("stale_generation", f"vm {uuid} generation {generation} was overtaken by a newer wish")
 
-    def _domain(self, uuid: str, spec: VmSpec) -> Domain:
+    def domain(self, uuid: str, spec: VmSpec) -> Domain:
+        """What the hypervisor is told of that wish. Raises: invalid_spec."""
         return Domain(
             uuid=uuid,
             name=spec.name,
@@ -145,6 +149,7 @@ class Vms:
             cpu_mode=status.cpu_mode,
             consoles=list(status.consoles),
             serial_log=status.serial_log,
+            migration=self._migration(status),
         )
 
     def _state(self, status: DomainStatus) -> VmState:
@@ -152,6 +157,11 @@ class Vms:
         if status.state in OFF and remembered in OFF:
             return VmState(remembered)
         return status.state
+
+    def _migration(self, status: DomainStatus) -> Migration:
+        """libvirt forgets why a domain is off."""
+        has_left = (self._generations.get("vm", status.uuid) or {}).get("left")
+        return "left" if has_left and status.state in OFF else status.migration
 
     def _changed(self, uuid: str, state: VmState, reason: str) -> None:
         known = self._generations.get("vm", uuid)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from hostagent.contract import ConsoleAddress, NicSpec
-from hostagent.contract.vm import BootDevice, ConsoleKind, VmState
+from hostagent.contract.vm import BootDevice, ConsoleKind, Migration, VmState
+from hostagent.ports.peers import Gauge
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class DomainStatus:
     cpu_mode: str = ""
     consoles: tuple[ConsoleAddress, ...] = ()
     serial_log: str = ""
+    migration: Migration = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,17 @@ class HypervisorFacts:
     domain_type: Literal["kvm", "qemu"]
     kvm_reason: str = ""
     cpu_models: list[str] = field(default_factory=list)
+    cpu_features: list[str] = field(default_factory=list)
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """Where a domain goes: through the sockets of a tunnel in `directory`. The rest is what differs over there."""
+
+    directory: str
+    serial_log: str
+    console_listen: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +142,11 @@ class Hypervisor(Protocol):
         ...
 
     async def resume(self, uuid: str) -> None: ...
+
+    async def migrate(self, uuid: str, departure: Departure, gauge: Gauge) -> None:
+        """When it returns the domain is off here and stands still at the other end of the tunnel, with its memory and what
+        its disks' own files held. Else it goes on here. Cancelling gives it up, if it has not left: see `get`."""
+        ...
 
     async def set_media(self, uuid: str, cds: Sequence[str | None], force: bool) -> None:
         """The drives of the running domain hold these, further ones nothing. Raises: no_drive, tray_locked."""

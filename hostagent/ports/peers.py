@@ -7,16 +7,32 @@ Errors are `HostError`: `unreachable` (temporary: the source does not answer, or
 from dataclasses import dataclass, field
 from typing import Protocol
 
+TUNNELS = ("libvirt", "memory", "disks")  # the sockets of a running VM's move
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The one VM whose move may be spoken of at the socket of libvirt. `ports`: (bridge, tap)."""
+
+    vm_uuid: str
+    files: frozenset[str]
+    ports: frozenset[tuple[str | None, str | None]]
+    console_listen: str
+    sockets: frozenset[str]
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Who may read which files, and how long. `paths`: name on the wire → absolute path."""
+    """Who may read which files, or talk to which UNIX sockets, and how long. By name on the wire: absolute paths."""
 
     uuid: str
     peer_agent_uuid: str
     paths: dict[str, str]
     secret: str = field(repr=False)
     seconds: float
+    sockets: dict[str, str] = field(default_factory=dict)
+    admitted: Admitted | None = None
+    directory: str = ""  # is made for sockets that somebody else will listen at, and goes with the grant
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +67,14 @@ class Peers(Protocol):
     async def pull(self, source: Source, name: str, part: str, gauge: Gauge) -> None:
         """Make the file `part` equal to the exported file `name`, holes included, keeping what is right of an earlier
         try, and verify every byte of what was stored. Cancelling stops it; `part` stays unless it is useless."""
+        ...
+
+    async def open_tunnel(self, source: Source, directory: str) -> None:
+        """In `directory` there are sockets that lead to the peer's of the same names (TUNNELS). Open already is success."""
+        ...
+
+    async def close_tunnel(self, directory: str) -> str:
+        """Absent is success. Returns why it broke, if it did."""
         ...
 
     async def close(self) -> None: ...

@@ -22,6 +22,7 @@ class _Fault:
     error: Exception | None = None
     seconds: float = 0.0
     times: int | None = 1  # None: until healed
+    after: int = 0  # so many calls go well before
 
 
 class Faults:
@@ -29,9 +30,9 @@ class Faults:
         self._faults: list[_Fault] = []
         self._calls: dict[str, int] | None = None
 
-    def fail(self, call: str, error: Exception, times: int | None = 1) -> None:
-        """The next `times` calls raise `error` (an exception, usually a HostError) and do nothing."""
-        self._faults.append(_Fault(call, "fail", error=error, times=times))
+    def fail(self, call: str, error: Exception, times: int | None = 1, after: int = 0) -> None:
+        """The next `times` calls (but not the first `after`) raise `error`, usually a HostError, and do nothing."""
+        self._faults.append(_Fault(call, "fail", error=error, times=times, after=after))
 
     def delay(self, call: str, seconds: float, times: int | None = None) -> None:
         self._faults.append(_Fault(call, "delay", seconds=seconds, times=times))
@@ -71,6 +72,9 @@ class Faults:
     def _take(self, name: str, kind: str) -> _Fault | None:
         for fault in self._faults:
             if fault.kind == kind and fnmatchcase(name, fault.pattern):
+                if fault.after:
+                    fault.after -= 1
+                    return None
                 if fault.times is not None:
                     fault.times -= 1
                     if fault.times == 0:

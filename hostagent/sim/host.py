@@ -63,11 +63,11 @@ class SimHost(Faults):
         self.hypervisor = SimHypervisor(self.disks, self.network.has_bridge)
         self.uploads = SimUploads(self.disks)
         self.records = MemoryRecords()
-        self.peers = SimPeers("", self.disks)  # of the agent that runs
+        self.peers = SimPeers("", self.disks, self.hypervisor)  # of the agent that runs
         self._machine = SimMachine(name, cpu_num, memory_bytes)
 
     def ports(self, agent_uuid: str) -> Ports:
-        self.peers = SimPeers(agent_uuid, self.disks)
+        self.peers = SimPeers(agent_uuid, self.disks, self.hypervisor)
         return Ports(
             machine=self._machine,
             hypervisor=self.stand_before(self.hypervisor, "hypervisor"),
@@ -82,7 +82,19 @@ class SimHost(Faults):
     def boot_agent(self, uuid: str) -> Agent:
         """A fresh agent process on this host: it remembers what is in the records and finds what exists."""
         agent = Agent(uuid, self.ports(uuid))
-        resources = ("host", "storage", "image", "volume", "exports", "imports", "upload", "vm", "network", "events")
+        resources: tuple[str, ...] = (
+            "host",
+            "storage",
+            "image",
+            "volume",
+            "exports",
+            "imports",
+            "upload",
+            "vm",
+            "network",
+            "events",
+        )
+        resources += ("arrivals", "departures")
         for resource in resources:
             setattr(agent, resource, self.stand_before(getattr(agent, resource), resource))
         return agent

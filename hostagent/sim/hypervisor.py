@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from hostagent.contract import ConsoleAddress
 from hostagent.contract.error import broken, rejected
-from hostagent.contract.vm import ConsoleKind, VmState
-from hostagent.ports.hypervisor import Domain, DomainDisk, DomainStatus, HypervisorFacts, Watcher
+from hostagent.contract.vm import ConsoleKind, Migration, VmState
+from hostagent.ports.hypervisor import Departure, Domain, DomainDisk, DomainStatus, HypervisorFacts, Watcher
+from hostagent.ports.peers import Gauge
 from hostagent.sim.disks import SimDisks
 
 PNG = b"\x89PNG\r\n\x1a\nsimulated"
@@ -20,6 +21,7 @@ class SimDomain:
     defined: Domain
     state: VmState = VmState.stopped
     running: Domain | None = None  # what it was started with, and the media of now
+    migration: Migration = ""
 
 
 class SimHypervisor:
@@ -31,6 +33,8 @@ class SimHypervisor:
         self.deaf: set[str] = set()
         self.clinging: set[str] = set()
         self.locked: set[str] = set()
+        self.tunnels: dict[str, SimHypervisor] = {}  # by directory: where they lead
+        self.cpu_features: list[str] = ["sse2"]
         self._consoles: dict[str, set[asyncio.Task[None]]] = {}
         self._path_exists = disks.files.__contains__
         self._disks = disks
@@ -44,6 +48,7 @@ class SimHypervisor:
             domain_type="qemu",
             kvm_reason="simulated host",
             cpu_models=["qemu64"],
+            cpu_features=self.cpu_features,
         )
 
     async def watch(self, watcher: Watcher) -> None:
@@ -169,6 +174,20 @@ class SimHypervisor:
     async def resume(self, uuid: str) -> None:
         self.happen(uuid, VmState.running, "resumed")
 
+    async def migrate(self, uuid: str, departure: Departure, gauge: Gauge) -> None:
+        domain, other = self._domain(uuid), self.tunnels[departure.directory]
+        assert domain.running is not None
+        other._must_exist(*(disk.path for disk in domain.running.disks), *domain.running.cds)
+        arriving = other._domain(uuid)
+        for nic in arriving.defined.nics:
+            if not other._bridge_exists(nic.bridge):
+                raise broken("libvirt", f"cannot get interface MTU on '{nic.bridge}': No such device")
+        gauge.done = gauge.total = domain.running.memory_bytes
+        arriving.running = domain.running
+        other.happen(uuid, VmState.paused, "suspended")
+        self.happen(uuid, VmState.stopped, "stopped")
+        domain.migration = "left"
+
     async def shutdown(self, uuid: str) -> None:
         if uuid not in self.deaf and self._domain(uuid).state not in OFF:
             self.happen(uuid, VmState.stopped, "shutdown")
@@ -183,7 +202,7 @@ class SimHypervisor:
     def happen(self, uuid: str, state: VmState, reason: str) -> None:
         """A domain changes, by the agent's wish or behind its back."""
         domain = self._domain(uuid)
-        domain.state = state
+        domain.state, domain.migration = state, ""
         if state in OFF:
             domain.running = None
             for console in self._consoles.pop(uuid, ()):
@@ -207,6 +226,7 @@ def _status(domain: SimDomain) -> DomainStatus:
         cpu_model="qemu64" if live else "",
         cpu_mode=_CPU_MODES[live.cpu_mode] if live else "",
         consoles=tuple(_consoles(live)) if live else (),
+        migration=domain.migration,
     )
 
 

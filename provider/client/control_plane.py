@@ -4,6 +4,8 @@ A change is a job whose id is chosen here, so a request whose answer was lost ca
 Ctrl-C and time-outs cancel the job at the control plane, which undoes what was done; then the truth is reported.
 """
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 import logging
@@ -11,12 +13,14 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from provider.client.access_key import AccessKey
-from provider.client.errors import ApiFailure, Stopped, TimedOut, Unreachable
-from provider.client.transport import Answer, Interrupted, Transport
+from provider.client.errors import ApiFailure, Interrupted, Stopped, TimedOut, Unreachable
+
+if TYPE_CHECKING:  # every resource names this module: the HTTP client is loaded by those who connect
+    from provider.client.access_key import AccessKey
+    from provider.client.transport import Answer, Transport
 
 log = logging.getLogger("provider.client")
 POLL = 25  # seconds of one long poll
@@ -50,6 +54,7 @@ class ControlPlane:
         self._stop = stop
         self._session = ""
         self._lock = threading.Lock()
+        self._heard = threading.local()  # warnings beside the answers to this thread's calls
 
     # Reading.
 
@@ -99,15 +104,24 @@ class ControlPlane:
             body["systemTags"] = tags
         if user_tags:
             body["userTags"] = user_tags
-        result: Inventory = self._run(call, "POST", path, body, job or new_uuid(), timeout).get("inventory", {})
-        return result
+        return self._inventory(self._run(call, "POST", path, body, job or new_uuid(), timeout))
 
     def action(self, path: str, name: str, parameters: dict[str, Any], *, timeout: float) -> Inventory:
         """`PUT <path>/actions {name: parameters}`; the inventory, if there is one."""
         body = {name: _without_null(parameters)}
         call = name[0].upper() + name[1:]
-        result: Inventory = self._run(call, "PUT", f"{path}/actions", body, new_uuid(), timeout).get("inventory", {})
-        return result
+        return self._inventory(self._run(call, "PUT", f"{path}/actions", body, new_uuid(), timeout))
+
+    def _inventory(self, answer: dict[str, Any]) -> Inventory:
+        told = [(one["tag"], one["details"]) for one in answer.get("warnings", ())]
+        self._heard.warnings = [*getattr(self._heard, "warnings", ()), *told]
+        inventory: Inventory = answer.get("inventory", {})
+        return inventory
+
+    def warnings(self) -> list[tuple[str, str]]:
+        """What this thread was warned of since it last asked, each once: the name of a system tag, and what is odd."""
+        found, self._heard.warnings = getattr(self._heard, "warnings", []), []
+        return list(dict.fromkeys(found))
 
     def settle(self, job: str, timeout: float) -> None:
         """Wait until a job of an earlier process has ended in any way."""

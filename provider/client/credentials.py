@@ -6,7 +6,6 @@ The file is TOML with the same names: `endpoint = "https://10.0.0.1:8443"`, `acc
 import os
 import re
 import stat
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -57,6 +56,8 @@ def _must_suffice(settings: Mapping[str, str | None]) -> None:
 
 def read(path: Path) -> dict[str, str | None]:
     """The file's settings. Refused: a file that others may read, that is not ours, or with an unknown name."""
+    import tomllib  # few have such a file, and every start would pay for its parser
+
     at = ("credentials_file",)
     try:
         with path.open("rb") as file:

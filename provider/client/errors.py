@@ -32,6 +32,10 @@ class Unreachable(Exception):
     """The control plane did not answer, or not in its own words."""
 
 
+class Interrupted(Exception):
+    """The stop event was set while waiting for an answer."""
+
+
 class Stopped(Exception):
     """The user asked to stop, and the operation was cancelled at the control plane."""
 
@@ -85,6 +89,23 @@ def _attribute(error: ApiFailure, schema: Schema) -> str | None:
         else {}
     )
     return next((words[field] for field in fields if field in words), None)
+
+
+# Attributes that stand for a system tag of the VM, the first one that is written first.
+_TAGS = {"userdata": ("user_data", "user_data_wo"), "sshkey": ("ssh_keys",), "hostname": ("hostname",)}
+
+_ALL_THE_SAME = "The control plane took it all the same."
+
+
+def remarks(warnings: list[tuple[str, str]], config: dict[str, Any]) -> Diagnostics:
+    """The control plane's warnings, each with the attribute of the configuration that it is about."""
+    diagnostics = Diagnostics()
+    for tag, details in warnings:
+        candidates = (*_TAGS.get(tag, ()), "system_tags", "tag")
+        blamed = next((name for name in candidates if config.get(name) is not None), None)
+        # Terraform shows one of several warnings with the same summary.
+        diagnostics.warning(details[:1].upper() + details[1:], _ALL_THE_SAME, (blamed,) if blamed else ())
+    return diagnostics
 
 
 def wire_name(attribute: str) -> str:

@@ -12,10 +12,13 @@ import json
 import os
 import threading
 import uuid
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from provider.client.errors import Unreachable
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,18 @@ class Pending:
         """Nobody knows how the creation ended: the note stays for the next apply."""
         with self._lock:
             self._mine.discard(resource)
+
+    @contextlib.contextmanager
+    def while_made(self, note: Note) -> Iterator[None]:
+        """Around the creating call: nobody needs the note when it fails; it stays when nobody knows whether it did."""
+        try:
+            yield
+        except Unreachable:
+            self.leave(note.resource)
+            raise
+        except Exception:
+            self.forget(note.resource)
+            raise
 
     def settle(self) -> None:
         """Terraform ends in good order: it knows everything that was made."""

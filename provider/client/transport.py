@@ -13,7 +13,7 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
-from provider.client.errors import Unreachable
+from provider.client.errors import Interrupted, Unreachable
 
 log = logging.getLogger("provider.client")
 PATIENCE = 30.0  # seconds: a restart of the control plane passes unnoticed
@@ -32,10 +32,6 @@ class Answer:
         except ValueError:
             body = {}
         self.body: dict[str, Any] = body if isinstance(body, dict) else {}
-
-
-class Interrupted(Exception):
-    """The stop event was set while waiting for an answer."""
 
 
 class Transport:

@@ -4,6 +4,7 @@ from provider.data_sources.console_address import ConsoleAddress
 from provider.data_sources.global_config import GlobalConfigEntry
 from provider.data_sources.inventories import Inventories
 from provider.data_sources.lookup import Lookup
+from provider.data_sources.migratable_hosts import MigratableHosts
 from provider.data_sources.query import Query
 
-__all__ = ["ConsoleAddress", "GlobalConfigEntry", "Inventories", "Lookup", "Query"]
+__all__ = ["ConsoleAddress", "GlobalConfigEntry", "Inventories", "Lookup", "MigratableHosts", "Query"]

@@ -30,6 +30,9 @@ COLLECTIONS = {
     "VmInstance": "vm-instances",
     "VmNic": "vm-instances/nics",
     "Volume": "volumes",
+    "VolumeSnapshot": "volume-snapshots",
+    "VolumeSnapshotGroup": "volume-snapshots/group",
+    "VolumeSnapshotTree": "volume-snapshots/trees",
     "Zone": "zones",
 }
 

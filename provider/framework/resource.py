@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
-from provider.framework.diagnostics import Diagnostics
+from provider.framework.diagnostics import Diagnostics, Path, Refused
+from provider.framework.function import Function
 from provider.framework.plan import Object, Plan
 from provider.framework.schema import Schema
 from provider.framework.types import Value
@@ -30,6 +31,7 @@ class Resource:
 
     type_name: str
     schema: Schema
+    identity: ClassVar[str | None] = None  # the attribute that tells it from all others; `import_state` takes it
     imported_by: ClassVar[tuple[str, str]] = ("its uuid", "0123456789abcdef0123456789abcdef")  # and an example
 
     def noticed(self, state: Object) -> None:
@@ -37,6 +39,9 @@ class Resource:
 
     def modify_plan(self, plan: Plan) -> None:
         """Refine a create or an update; not called for a destroy."""
+
+    def guarded(self, state: Object, because: Sequence[Path]) -> Refused | None:
+        """Why this must not be destroyed or, for changes of these attributes, be replaced. None: it may."""
 
     def create(self, context: Context, planned: Object) -> Object:
         """Make it and return its state. On failure nothing is left, or `Partial` says what is."""
@@ -85,6 +90,7 @@ class Provider(Protocol):
     schema: Schema
     resources: Sequence[Resource]
     data_sources: Sequence[DataSource]
+    functions: Sequence[Function]
     ephemeral_resources: Sequence[EphemeralResource]
 
     def configure(self, config: Object, stop: threading.Event, diagnostics: Diagnostics) -> Any: ...
@@ -94,3 +100,6 @@ class Provider(Protocol):
 
     def explain(self, error: Exception, schema: Schema) -> Diagnostics | None:
         """Diagnostics for an exception that the provider knows; None for a surprise."""
+
+    def remarks(self, client: Any, config: Object) -> Diagnostics:
+        """What is to be said of the change that this thread has just made, besides its result."""

@@ -13,6 +13,9 @@ from provider.resources.local_storage import LocalStorage
 from provider.resources.network import Network
 from provider.resources.tag import SystemTag, UserTag
 from provider.resources.vm import Vm
+from provider.resources.volume import Volume
+from provider.resources.volume_attachment import VolumeAttachment
+from provider.resources.volume_snapshot import VolumeSnapshot
 from provider.resources.zone import Zone
 
 ALL: tuple[Table, ...] = (
@@ -27,6 +30,9 @@ ALL: tuple[Table, ...] = (
     L2Network(),
     Network(),
     Vm(),
+    Volume(),
+    VolumeAttachment(),
+    VolumeSnapshot(),
     SystemTag(),
     UserTag(),
 )

@@ -4,20 +4,22 @@ The attribute `cluster_uuid` is the field `clusterUuid`, unless `names` says oth
 where the control plane says the same in other words, so that the next plan is empty.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NoReturn
 
 from provider.client import pending
 from provider.client.control_plane import ControlPlane, Inventory
-from provider.client.errors import Unreachable, wire_name
+from provider.client.errors import wire_name
 from provider.framework import validate
-from provider.framework.diagnostics import Partial, Refused
+from provider.framework.diagnostics import Partial, Path, Refused, spelled
 from provider.framework.plan import Object
 from provider.framework.resource import Context, Resource
 from provider.framework.schema import Attr, Nested, computed, optional, required
-from provider.framework.types import STRING, UNKNOWN, Value, set_of, wholly_known
+from provider.framework.types import BOOL, STRING, UNKNOWN, Value, set_of, wholly_known
 
 DEFAULT_TIMEOUT = "10m"
+PROTECTION: Path = ("deletion_protection",)
 
 
 def identity(noun: str) -> dict[str, Attr]:
@@ -37,6 +39,17 @@ def timeouts(**defaults: str) -> dict[str, Attr]:
         for kind, limit in limits.items()
     }
     return {"timeouts": optional(Nested("single", members), "How long a change may take before it is cancelled.")}
+
+
+def deletion_protection(noun: str) -> dict[str, Attr]:
+    return {
+        "deletion_protection": optional(
+            BOOL,
+            f"Whether Terraform refuses to destroy or replace the {noun}, already in the plan. To lift it, set it to "
+            "false and apply that first.",
+            default=False,
+        )
+    }
 
 
 def reference(noun: str, attribute: str = "", **rest: Any) -> Attr:
@@ -63,6 +76,7 @@ class Links:
 class Table(Resource):
     """The generic resource. Subclasses state the class attributes and override what is special."""
 
+    identity: ClassVar[str | None] = "uuid"
     collection: ClassVar[str]  # "zones"
     create_api: ClassVar[tuple[str, str]]  # API name and path
     update_action: ClassVar[str]  # "updateZone"
@@ -80,6 +94,8 @@ class Table(Resource):
     def create(self, context: Context, planned: Object) -> Object:
         uuid = self.make(context, planned)
         bare = {name: None if value is UNKNOWN else value for name, value in planned.items()} | {"uuid": uuid}
+        if "deletion_protection" in bare:
+            bare["deletion_protection"] = False  # what was made by halves is to be made anew
         try:
             self.build(context, uuid, planned)
         except Exception as error:
@@ -103,7 +119,7 @@ class Table(Resource):
         # What is open in the plan is the control plane's to choose.
         parameters = {name: None if value is UNKNOWN else value for name, value in parameters.items()}
         tags = self.tags(context, planned)
-        wanted = [client.endpoint, self.type_name, parameters, tags, client.default_tags]
+        wanted = [client.endpoint, path, parameters, tags, client.default_tags]
         survivor = pending.here().abandoned(wanted)
         if survivor is not None:
             client.settle(survivor.job, self.limit("create", planned))
@@ -111,7 +127,7 @@ class Table(Resource):
                 return survivor.resource
             pending.here().forget(survivor.resource)
         note = pending.here().begin(wanted)
-        try:
+        with pending.here().while_made(note):
             client.create(
                 call,
                 path,
@@ -121,12 +137,6 @@ class Table(Resource):
                 user_tags=client.default_tags,
                 timeout=self.limit("create", planned),
             )
-        except Unreachable:
-            pending.here().leave(note.resource)
-            raise
-        except Exception:
-            pending.here().forget(note.resource)
-            raise
         return note.resource
 
     def create_endpoint(self, planned: Object) -> tuple[str, str]:
@@ -158,6 +168,16 @@ class Table(Resource):
 
     def update_more(self, context: Context, prior: Object, planned: Object) -> None:
         """Changes that are neither fields of the updating API nor links."""
+
+    def guarded(self, state: Object, because: Sequence[Path]) -> Refused | None:
+        if not state.get("deletion_protection"):
+            return None
+        what = f"{self.type_name} {state.get('name') or state['uuid']}"
+        change = (
+            f"A change of {', '.join(map(spelled, because))} needs a new one" if because else "It would be destroyed"
+        )
+        how = "set deletion_protection = false and apply that first (of a tainted one after `terraform untaint`)."
+        return Refused(f"{what} is protected", f"{change}, and deletion_protection is true: {how}", PROTECTION)
 
     def delete(self, context: Context, state: Object) -> None:
         client: ControlPlane = context.client

@@ -5,7 +5,6 @@ A VM's user data, keys and host name have attributes of their own: say a thing t
 
 from provider.client import pending
 from provider.client.control_plane import ControlPlane
-from provider.client.errors import Unreachable
 from provider.framework import validate
 from provider.framework.diagnostics import Refused
 from provider.framework.plan import Object
@@ -56,14 +55,8 @@ class _Tag(Table):
         if note is None:
             self._must_be_new(client, planned)
             note = notes.begin(wanted)
-        try:
+        with notes.while_made(note):
             made = client.create(call, path, parameters, job=note.job, timeout=self.limit("create", planned))
-        except Unreachable:
-            notes.leave(note.resource)
-            raise
-        except Exception:
-            notes.forget(note.resource)
-            raise
         return str(made["uuid"])
 
     def _must_be_new(self, client: ControlPlane, planned: Object) -> None:

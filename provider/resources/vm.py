@@ -14,7 +14,8 @@ from provider.framework.plan import Object, Plan
 from provider.framework.resource import Context
 from provider.framework.schema import Attr, Nested, Schema, computed, optional, required
 from provider.framework.types import BOOL, NUMBER, STRING, UNKNOWN, Value, list_of, set_of
-from provider.resources.base import Table, identity, reference, timeouts
+from provider.resources.base import Table, deletion_protection, identity, reference, timeouts
+from provider.resources.foreign import must_have_no_snapshots, release_data_volumes
 from provider.resources.vm_move import ALLOW_RESTART, move, plan_move
 from provider.resources.vm_start import (
     START,
@@ -205,6 +206,7 @@ class Vm(Table):
         }
         | START
         | ALLOW_RESTART
+        | deletion_protection("VM")
         | timeouts(create="30m"),
         "A virtual machine. Creating returns when it runs (or is stopped, as wished) and its address is known.",
         rules=(_networks_agree, _one_size, _user_data_is_one),
@@ -292,7 +294,11 @@ class Vm(Table):
         limit = self.limit("delete", state)
         if inventory is None:
             return
+        if state["expunge"] is not False:
+            roots = [inventory["rootVolumeUuid"]] if inventory.get("rootVolumeUuid") else []
+            must_have_no_snapshots(client, f"VM {inventory['name']}", roots)
         if not self.gone(inventory):
+            release_data_volumes(client, inventory, limit)
             client.delete(self.delete_api, path, timeout=limit)
         if state["expunge"] is not False and client.find(self.collection, state["uuid"]) is not None:
             client.action(path, "expungeVmInstance", {}, timeout=limit)

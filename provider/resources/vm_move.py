@@ -8,13 +8,11 @@ from typing import Any
 
 from provider.client.control_plane import ControlPlane
 from provider.client.errors import ApiFailure
-from provider.framework import validate
 from provider.framework.plan import Object, Plan
 from provider.framework.schema import Attr, optional
 from provider.framework.types import BOOL, UNKNOWN
+from provider.resources.placement import HOST, announce, copy_limit, host_of, refuse
 
-HOST = ("host_uuid",)
-LIMIT = "6h"  # for the copy, unless `timeouts.update` says otherwise
 ALLOW_RESTART: dict[str, Attr] = {
     "allow_restart": optional(
         BOOL,
@@ -33,13 +31,12 @@ def plan_move(plan: Plan) -> None:
     if wished is UNKNOWN or plan.client is None:
         planned["running_host_uuid"] = planned["state"] = UNKNOWN
         return
-    if _host_of(plan.client, prior["root_volume_uuid"]) == wished:
+    if host_of(plan.client, prior["root_volume_uuid"]) == wished:
         return
     try:
         found = _move(plan.client, prior["uuid"], wished, 60, dryRun=True)["plan"]
     except ApiFailure as failure:
-        why = "\n".join(filter(None, [failure.details, *failure.causes]))
-        plan.diagnostics.error(f"VM {prior['name']} cannot be moved to host {wished}", why, HOST)
+        refuse(plan, f"VM {prior['name']}", wished, failure)
         return
     restarts = found["needsStop"] and planned["power_state"] == "running"
     if restarts and not planned["allow_restart"]:
@@ -51,18 +48,14 @@ def plan_move(plan: Plan) -> None:
         )
         return
     how = "stopped, moved and started again" if restarts else "moved"
-    plan.diagnostics.warning(
-        f"VM {prior['name']} will be {how}",
-        f"From host {found['sourceHostName']} to {found['destHostName']}: offline copy of {_size(found['bytes'])}.",
-        HOST,
-    )
+    announce(plan, f"VM {prior['name']}", how, found)
     planned["running_host_uuid"] = planned["state"] = UNKNOWN
 
 
 def move(client: ControlPlane, prior: Object, planned: Object, limit: float) -> None:
     """The VM's disks are on the wished host. A VM that ran runs again, unless it shall be stopped."""
     uuid, wished = prior["uuid"], planned["host_uuid"]
-    if wished is None or wished == prior["host_uuid"] or _host_of(client, prior["root_volume_uuid"]) == wished:
+    if wished is None or wished == prior["host_uuid"] or host_of(client, prior["root_volume_uuid"]) == wished:
         return
     path = f"/vm-instances/{uuid}"
     ran = (client.find("vm-instances", uuid) or {}).get("state") == "Running"
@@ -70,7 +63,7 @@ def move(client: ControlPlane, prior: Object, planned: Object, limit: float) -> 
     if ran:
         client.action(path, "stopVmInstance", {}, timeout=limit)
     try:
-        _move(client, uuid, wished, _copy_limit(planned))
+        _move(client, uuid, wished, copy_limit(planned))
     except Exception:
         if starts:  # where it was; what went wrong with the move matters more than this
             with contextlib.suppress(ApiFailure):
@@ -84,18 +77,3 @@ def _move(client: ControlPlane, uuid: str, host: str, limit: float, **more: Any)
     return client.action(
         f"/vm-instances/{uuid}", "localStorageMigrateVm", {"destHostUuid": host, **more}, timeout=limit
     )
-
-
-def _host_of(client: ControlPlane, volume_uuid: str) -> str | None:
-    refs = client.query("primary-storage/local-storage/resource-refs", resourceUuid=volume_uuid)
-    return refs[0]["hostUuid"] if refs else None
-
-
-def _copy_limit(planned: Object) -> float:
-    return validate.seconds((planned.get("timeouts") or {}).get("update") or LIMIT)
-
-
-def _size(count: int) -> str:
-    if count < 1 << 30:
-        return f"{count / (1 << 20):.1f} MiB"
-    return f"{count / (1 << 30):.1f} GiB"

@@ -19,12 +19,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import grpc
-
 from provider.framework.resource import Provider
 from provider.wire import tfplugin6_pb2 as pb
 from provider.wire.certificate import key_and_certificate
 from provider.wire.servicer import Servicer
+from provider.wire.sync_grpc import grpc
 
 COOKIE = ("TF_PLUGIN_MAGIC_COOKIE", "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2")
 THREADS = 64  # StopProvider must never queue behind resources at work

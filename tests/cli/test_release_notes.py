@@ -128,7 +128,7 @@ def test_create_with_user_data(steppe):
     assert (vm["defaultL3NetworkUuid"], len(vm["vmNics"])) == (DEFAULT_L3, 2)
     must_be_the_notes_document(steppe.served(vm["uuid"])["/latest/user-data"])
     assert "warning: user data, line 10, column 5: " in warned
-    assert any("primary-group is an old spelling" in warning for warning in made["warnings"])
+    assert any("primary-group is an old spelling" in warning["details"] for warning in made["warnings"])
 
 
 def must_be_the_notes_document(user_data):

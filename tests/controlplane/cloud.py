@@ -148,7 +148,7 @@ async def joined(
 
 @contextlib.asynccontextmanager
 async def running(world: World) -> AsyncIterator[Engine[World]]:
-    engine = Engine(StoreJournal(world.db), engine_registry(), world, uuid4().hex)
+    engine = world.engine = Engine(StoreJournal(world.db), engine_registry(), world, uuid4().hex)
     await engine.start()
     try:
         yield engine

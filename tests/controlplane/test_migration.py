@@ -11,6 +11,7 @@ from controlplane.store import rows
 from controlplane.store.tables import now
 from controlplane.workflows.migration_copy import PATIENCE as PATIENCE_WITH_HOSTS
 from hostagent.contract.error import broken, temporary
+from hostagent.sim.peers import SimPeers
 from tests.controlplane.cloud import ADMIN, PATIENCE, image_row
 from tests.controlplane.harness import database_snapshot
 
@@ -301,3 +302,124 @@ async def test_cancelled_in_the_middle_of_the_copy(cloud):
     with contextlib.suppress(ApiError):
         await job
     assert (stored(cloud), cloud.seen()) == (before, seen)
+
+
+# -- snapshots ---------------------------------------------------------------------------------------------------
+
+
+async def snapshot(cloud, volume):
+    return (await cloud.call("CreateVolumeSnapshot", name="s", volumeUuid=volume))["uuid"]
+
+
+async def branched(cloud, volume):
+    """Snapshots of a stopped volume: one, two that rest on it, and a tree of their own after a revert. The one in use is
+    the last."""
+    first = await snapshot(cloud, volume)
+    left = await snapshot(cloud, volume)
+    await cloud.call("RevertVolumeFromSnapshot", uuid=first)
+    right = await snapshot(cloud, volume)
+    return first, left, right
+
+
+async def places(cloud, uuids):
+    return {(await cloud.get("LocalStorageResourceRefVO", uuid))["host_uuid"] for uuid in uuids}
+
+
+def chains(cloud, host):
+    """File → what it rests on, without the cache of images."""
+    found = cloud.sims[cloud.hosts[host]].disks.files
+    return {path: found[path].backing for path in files(cloud, host)}
+
+
+async def test_snapshots_travel_with_their_volume_and_work_there(cloud):
+    vm = await stopped(cloud)
+    root = vm["rootVolumeUuid"]
+    first, left, right = await branched(cloud, root)
+    here = chains(cloud, 0)
+    assert len(here) == 4
+    await move(cloud, root)
+    assert (chains(cloud, 0), chains(cloud, 1)) == ({}, here)
+    assert await places(cloud, (root, first, left, right)) == {cloud.hosts[1]}
+    shown = await cloud.call("QueryLocalStorageResourceRef", conditions=[_on(cloud.hosts[1])])
+    assert {ref["resourceUuid"] for ref in shown} == {root, first, left, right}
+
+    await cloud.call("RevertVolumeFromSnapshot", uuid=left)
+    await cloud.call("DeleteVolumeSnapshot", uuid=right)
+    later = await snapshot(cloud, root)
+    assert await places(cloud, (root, first, left, later)) == {cloud.hosts[1]}
+    assert (await cloud.call("StartVmInstance", uuid=vm["uuid"]))["hostUuid"] == cloud.hosts[1]
+
+
+def _on(host):
+    return {"name": "hostUuid", "op": "=", "value": host}
+
+
+async def test_snapshots_of_a_detached_data_volume_and_of_a_whole_vm(cloud):
+    volume = await detached(cloud)
+    taken = await snapshot(cloud, volume)
+    await move(cloud, volume)
+    assert await places(cloud, (volume, taken)) == {cloud.hosts[1]}
+
+    left = files(cloud, 0)
+    vm = await stopped(cloud, dataDiskOfferingUuids=[cloud.disk])
+    group = await cloud.call("CreateVolumeSnapshotGroup", name="g", rootVolumeUuid=vm["rootVolumeUuid"])
+    members = await cloud.find("VolumeSnapshotVO", group_uuid=group["uuid"])
+    assert len(members) == 2
+    await cloud.call("LocalStorageMigrateVm", vmInstanceUuid=vm["uuid"], destHostUuid=cloud.hosts[1])
+    assert await places(cloud, [member["uuid"] for member in members]) == {cloud.hosts[1]}
+    assert files(cloud, 0) == left
+
+
+async def test_room_is_taken_for_snapshots_too_and_there_and_back_changes_nothing(cloud):
+    vm = await stopped(cloud)
+    root = vm["rootVolumeUuid"]
+    await branched(cloud, root)
+    await move(cloud, root)
+    await move(cloud, root, host=0)
+    before, seen = stored(cloud), cloud.seen()
+    volume = (await cloud.get("VolumeVO", root))["size"]
+    snapshots = sum(row["size"] for row in await cloud.find("VolumeSnapshotVO", volume_uuid=root))
+    assert snapshots > 0
+    part = await cloud.world.db.read(lambda tx: rows.find_one(tx, "LocalStorageHostRefVO", host_uuid=cloud.hosts[1]))
+    await put(cloud, "LocalStorageHostRefVO", part["id"], available_capacity=volume + snapshots - 1)
+    await refused("SYS.1006", f"{volume + snapshots} are needed", move(cloud, root))
+    await put(cloud, "LocalStorageHostRefVO", part["id"], available_capacity=part["available_capacity"])
+    await move(cloud, root)
+    await move(cloud, root, host=0)
+    assert (stored(cloud), cloud.seen()) == (before, seen)
+
+
+async def test_a_copy_with_snapshots_that_fails_half_way_changes_nothing(cloud, monkeypatch):
+    vm = await stopped(cloud)
+    await branched(cloud, vm["rootVolumeUuid"])
+    before, seen = stored(cloud), cloud.seen()
+    dest, pulled = cloud.sims[cloud.hosts[1]], []
+
+    def third(source, name, part, gauge):
+        pulled.append(name)
+        if len(pulled) == 3:
+            raise broken("no_space", "it did not work")
+        return SimPeers.pull(dest.peers, source, name, part, gauge)
+
+    monkeypatch.setattr(dest.peers, "pull", third)
+    with pytest.raises(ApiError, match="it did not work"):
+        await move(cloud, vm["rootVolumeUuid"])
+    assert len(pulled) == 3
+    assert (stored(cloud), cloud.seen()) == (before, seen)
+
+
+async def test_a_volume_that_moves_has_no_snapshot_taken_meanwhile(cloud):
+    vm = await stopped(cloud)
+    root = vm["rootVolumeUuid"]
+    taken = await snapshot(cloud, root)
+    cloud.sims[cloud.hosts[1]].delay("peers.pull", 0.3)
+    job = await begin(cloud, root)
+    for api, parameters in (
+        ("CreateVolumeSnapshot", {"name": "s", "volumeUuid": root}),
+        ("DeleteVolumeSnapshot", {"uuid": taken}),
+        ("RevertVolumeFromSnapshot", {"uuid": taken}),
+    ):
+        with pytest.raises(ApiError, match="is Migrating, it must be Ready"):
+            await cloud.call(api, **parameters)
+    assert (await job)["hostUuid"] == cloud.hosts[1]
+    assert await places(cloud, (root, await snapshot(cloud, root))) == {cloud.hosts[1]}

@@ -82,13 +82,16 @@ async def test_a_broken_text_is_refused_with_its_place_and_an_odd_one_is_told(cl
     error = await refusal(cloud.call("CreateSystemTag", **on(vm, "userdata::users:\\n  - name: x\\n   groups: y\\n")))
     assert "line 3, column 4" in error.details
     made = await cloud.answer("CreateSystemTag", **on(vm, "userdata::pakages: [vim]\\n"))
-    assert made["warnings"] == [
-        'user data, line 1, column 1: pakages is no key that cloud-init knows, did you mean "packages"?'
-    ]
+    (warned,) = made["warnings"]
+    assert warned == {
+        "tag": "userdata",
+        "details": 'user data, line 1, column 1: pakages is no key that cloud-init knows, did you mean "packages"?',
+    }
     changed = await cloud.answer("UpdateSystemTag", uuid=made["inventory"]["uuid"], tag="userdata::packages: [vim]")
     assert "warnings" not in changed
     born = await cloud.answer("CreateVmInstance", **cloud.standard(), systemTags=["userdata::packages: vim"])
-    assert born["warnings"] == ["user data, line 1, column 11: packages should be a list, it is text"]
+    (warned,) = born["warnings"]
+    assert warned["details"] == "user data, line 1, column 11: packages should be a list, it is text"
 
 
 async def test_inherent_tags_belong_to_the_system(cloud):
@@ -122,7 +125,8 @@ async def test_a_running_vm_is_served_anew_when_the_job_ends(cloud):
     assert data(served(cloud, vm)) == ""
     await cloud.call("CreateSystemTag", **on(vm, "hostname::web"))
     strict = await cloud.answer("CreateSystemTag", **on(vm, "metadataTokens::required"))
-    assert "gets 401" in strict["warnings"][0]
+    told = {one["tag"]: one["details"] for one in strict["warnings"]}
+    assert "gets 401" in told["metadataTokens"]
     await cloud.call("CreateSystemTag", **on(vm, "rootPassword::geheim: {[#"))
     told = served(cloud, vm)
     assert (told.hostname, told.tokens) == ("web", "required")

@@ -87,6 +87,10 @@ async def _furnish(made: Cloud) -> dict[str, str]:
     shed = await made.vm("shed", hostUuid=full, dataDiskOfferingUuids=[made.disk], strategy="CreateStopped")
     names["data"] = (await made.find("VolumeVO", vm_instance_uuid=shed["uuid"], type="Data"))[0]["uuid"]
     await call("DestroyVmInstance", uuid=shed["uuid"])
+    layered = await made.vm("layered", hostUuid=full, strategy="CreateStopped")
+    names["layered root"] = layered["rootVolumeUuid"]
+    for name in ("lower", "upper"):
+        await call("CreateVolumeSnapshot", name=name, volumeUuid=layered["rootVolumeUuid"])
     together = await made.vm("disks", hostUuid=full, dataDiskOfferingUuids=[made.disk], strategy="CreateStopped")
     names["disks"] = together["uuid"]
     gone = await made.world.db.write(lambda tx: image_row(tx, "gone", "qcow2", "RootVolumeTemplate"))
@@ -116,6 +120,8 @@ async def _furnish(made: Cloud) -> dict[str, str]:
     await call("AddDnsToL3Network", l3NetworkUuid=made.l3, dns="10.0.0.1")
     await made.world.db.write(global_config.seed)
     await call("UpdateGlobalConfig", category="kvm", name="vm.consoleMode", value="spice")
+    allow = {"category": "localStoragePrimaryStorage", "name": "liveMigrationWithStorage.allow"}
+    await call("UpdateGlobalConfig", **allow, value="true")
     await make("store", "AddImageStoreBackupStorage", url="store")
     await make("store2", "AddImageStoreBackupStorage", url="store2")
     await call("AttachBackupStorageToZone", backupStorageUuid=names["store"], zoneUuid=made.zone)
@@ -226,8 +232,11 @@ TABLE: list[tuple[str, dict[str, Any]]] = [
     ("LocalStorageMigrateVolume", {"volumeUuid": "<root>", "destHostUuid": "<empty>"}),
     ("LocalStorageMigrateVolume", {"volumeUuid": "<data>", "destHostUuid": "<empty>"}),
     ("LocalStorageMigrateVolume", {"volumeUuid": "<orphan>", "destHostUuid": "<empty>"}),
+    ("LocalStorageMigrateVolume", {"volumeUuid": "<layered root>", "destHostUuid": "<empty>"}),
     ("LocalStorageMigrateVolume", {"volumeUuid": "<root>", "destHostUuid": "<empty>", "dryRun": True}),
     ("LocalStorageMigrateVm", {"vmInstanceUuid": "<disks>", "destHostUuid": "<empty>"}),
+    ("MigrateVm", {"vmInstanceUuid": "<running>", "hostUuid": "<empty>"}),
+    ("MigrateVm", {"vmInstanceUuid": "<loaded>"}),
     ("CreateVolumeSnapshot", {"name": "live", "volumeUuid": "<plugged>", "userTags": ["mine"]}),
     ("CreateVolumeSnapshot", {"name": "first", "volumeUuid": "<stopped root>"}),
     ("CreateVolumeSnapshot", {"name": "detached", "volumeUuid": "<lying>"}),
@@ -299,6 +308,7 @@ TABLE: list[tuple[str, dict[str, Any]]] = [
     ("UpdateHost", {"uuid": "<empty>", "name": "renamed"}),
     ("UpdateKVMHost", {"uuid": "<empty>", "name": "renamed"}),
     ("ChangeHostState", {"uuid": "<empty>", "stateEvent": "disable"}),
+    ("ChangeHostState", {"uuid": "<empty>", "stateEvent": "maintain"}),
     ("ReconnectHost", {"uuid": "<empty>"}),
     ("DeleteHost", {"uuid": "<empty>"}),
     ("DeleteHost", {"uuid": "<full>", "deleteMode": "Enforcing"}),

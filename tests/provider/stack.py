@@ -79,7 +79,7 @@ resource "steppe_vm" "a" {
 }
 """
 
-# Beside EVERYTHING, for the tests of VMs: a second host, network, image and offering, and an ISO.
+# Beside EVERYTHING, for the tests of VMs: a second host, network, image and offering, a data volume template and an ISO.
 MORE = """
 resource "steppe_host" "b" {
   name          = "host b"
@@ -90,6 +90,13 @@ resource "steppe_image" "b" {
   name              = "image b"
   url               = "file://%(images)s/guest.qcow2"
   format            = "qcow2"
+  image_store_uuids = [steppe_image_store.a.uuid]
+}
+resource "steppe_image" "data" {
+  name              = "image of data"
+  url               = "file://%(images)s/guest.qcow2"
+  format            = "qcow2"
+  media_type        = "DataVolumeTemplate"
   image_store_uuids = [steppe_image_store.a.uuid]
 }
 resource "steppe_image" "iso" {

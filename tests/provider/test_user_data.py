@@ -78,3 +78,27 @@ def test_write_only_user_data(steppe, cloud, base):
 def test_what_makes_no_sense_is_refused_before_anything_is_planned(steppe, base, attributes, complaint):
     steppe.write(hcl(base | attributes))
     assert complaint in steppe.complaints()[0][1]
+
+
+def test_what_is_odd_is_a_warning_at_its_attribute(steppe, base):
+    def warned() -> dict[str, str]:
+        """By summary: where and what more."""
+        done = steppe.apply()
+        assert done.succeeded, done.output
+        texts = " ".join(done.output.replace("│", " ").split()).split("Warning: ")[1:]
+        told = {one.partition(" with steppe_vm.a, ")[0]: one.partition("╵")[0] for one in texts}
+        return {summary: rest for summary, rest in told.items() if "took it all the same" in rest}
+
+    odd, fine = "#cloud-config\npakages: [vim]\n", "#cloud-config\npackages: [vim]\n"
+    key = 'User data, line 2, column 1: pakages is no key that cloud-init knows, did you mean "packages"?'
+    steppe.write(hcl(base | {"user_data": odd}))
+    told = warned()
+    assert list(told) == [key] and "user_data = " in told[key]
+    steppe.write(hcl(base | {"user_data": fine}))
+    assert warned() == {}
+    steppe.write(hcl(base | {"user_data": odd, "system_tags": ["metadataTokens::required"]}))
+    told = warned()
+    assert len(told) == 2 and key in told, "each is told once, however many calls told it"
+    assert any("gets 401" in summary and "system_tags = " in rest for summary, rest in told.items())
+    steppe.write(hcl(base | {"user_data_wo": odd.replace("vim", "nano"), "user_data_wo_version": 1}))
+    assert "user_data_wo" in warned()[key]

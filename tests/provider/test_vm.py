@@ -86,6 +86,7 @@ UPDATES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"boot_order_once": ["Network"]}, {"boot_order_once": None}),
     ({}, {"expunge": False}),
     ({}, {"allow_restart": True}),
+    ({}, {"deletion_protection": True}),
     ({}, {"timeouts": {"create": "20m"}}),
 ]
 
@@ -108,7 +109,7 @@ def test_a_change_in_place(steppe, cloud, base, before, after):
         assert state[name] == expected or (name == "expunge" and value is None)
     assert state["state"] == ("Stopped" if state["power_state"] == "stopped" else "Running")
     assert (state["running_host_uuid"] is None) == (state["state"] == "Stopped")
-    if state["expunge"] is False:
+    if state["expunge"] is False or state["deletion_protection"]:
         steppe.write(hcl(base))  # leave the cloud empty
         steppe.must_apply()
 

@@ -140,6 +140,7 @@ class Toy:
         self.thing = Thing()
         self.resources = (self.thing,)
         self.data_sources = (Echo(),)
+        self.functions = ()
         self.ephemeral_resources = (Ticket(),)
 
     def configure(self, config: Object, stop: threading.Event, diagnostics: Diagnostics) -> object:
@@ -152,3 +153,6 @@ class Toy:
 
     def explain(self, error: Exception, schema: Schema) -> Diagnostics | None:
         return None
+
+    def remarks(self, client: object, config: Object) -> Diagnostics:
+        return Diagnostics()

@@ -40,6 +40,7 @@ class SimulatedCloud:
         self.state = folder / "state"
         self.images = folder / "images"
         self.images.mkdir(parents=True)
+        self.providers = folder / "providers"
         self.addresses = [str(ip_address(base_ip) + number) for number in range(hosts)]
         self.port = _free(port)
         self.tls_port, self.agent_port = _free(), _free()
@@ -89,7 +90,8 @@ class SimulatedCloud:
         secret = ("--admin-password-file", str(self._password_file)) if self._password_file else ()
         process = self._run(
             "controlplane.main", "--state-dir", str(self.state), "--listen", f"127.0.0.1:{self.port}",
-            "--tls-listen", f"127.0.0.1:{self.tls_port}", "--allow-file-images", str(self.images), *secret,
+            "--tls-listen", f"127.0.0.1:{self.tls_port}", "--allow-file-images", str(self.images),
+            "--provider-mirror", str(self.providers), *secret,
         )  # fmt: skip
         self._await(lambda: urllib.request.urlopen(f"{self.endpoint}/healthz", timeout=1).read())  # noqa: S310
         return process

@@ -20,6 +20,7 @@ from tools.lab.host import Host
 from tools.lab.lab import SEAT, Lab
 from tools.lab.namespace import Program, wait_until
 
+ROOT = Path(__file__).resolve().parents[2]
 _PLAIN, _TLS = 8080, 8443
 
 
@@ -99,6 +100,7 @@ class Cloud:
             *(sys.executable, "-m", "controlplane.main", "--state-dir", self._state),
             *("--listen", f"127.0.0.1:{_PLAIN}", "--tls-listen", f"{SEAT}:{_TLS}"),
             *("--admin-password-file", self._password_file, "--allow-file-images", self._images),
+            *("--provider-mirror", ROOT / "build" / "providers"),
             log=self.lab.root / "controlplane.log",
         )
 

@@ -35,6 +35,7 @@ c.resource(
     c.uuid("cluster_uuid"),
     c.uuid("host_uuid"),
     c.uuid("last_host_uuid"),
+    c.uuid("dest_host_uuid"),  # where it is on its way to, running; that host's network knows it already
     c.uuid("image_uuid"),
     c.uuid("instance_offering_uuid"),
     c.uuid("root_volume_uuid"),
@@ -62,7 +63,7 @@ c.resource(
     c.integer("cloud_init_runs"),  # how often a rerun was asked for: part of the instance id
     c.long_text("revoked_keys"),  # public keys taken away by tag, one a line: the guest must forget them
     index=(
-        "host_uuid", "cluster_uuid", "zone_uuid", "image_uuid", "default_l3_network_uuid", "instance_offering_uuid",
+        "host_uuid", "dest_host_uuid", "cluster_uuid", "zone_uuid", "image_uuid", "default_l3_network_uuid", "instance_offering_uuid",
         "root_volume_uuid", "state", "name", "destroyed_at", c.BY_STATE, c.BY_AGE,
     ),
 )  # fmt: skip

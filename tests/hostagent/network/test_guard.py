@@ -79,6 +79,14 @@ def test_honest_guests_reach_each_other_across_hosts(scene: Scene) -> None:
     assert crosses(scene, scene.alice, honest(scene.alice, scene.carol))
 
 
+def test_a_guest_that_has_moved_is_announced(scene: Scene) -> None:
+    """As QEMU does it: a reverse ARP request from the guest's MAC; not from another's."""
+    announced = ethernet(BROADCAST, scene.alice.mac, MARK * 4, kind=0x8035)
+    assert arrives(scene.alice, scene.bob, announced)
+    assert crosses(scene, scene.alice, announced)
+    assert not crosses(scene, scene.alice, ethernet(BROADCAST, STRANGER_MAC, MARK * 4, kind=0x8035))
+
+
 FORGERIES: dict[str, Callable[[Guest, Guest], bytes]] = {
     "source MAC": lambda me, you: ethernet(you.mac, STRANGER_MAC, ipv4(me.ip, you.ip, udp(5000, 5001, MARK))),
     "source IPv4": lambda me, you: ethernet(you.mac, me.mac, ipv4(STRANGER_IP, you.ip, udp(5000, 5001, MARK))),

@@ -1,0 +1,169 @@
+"""A VM goes to another host while it runs: the guest counts, writes and answers all the time, and nothing of it is lost.
+
+Real hosts, a real guest with a snapshot under its root disk and a data volume; then a move that is cancelled in the middle,
+one whose source agent is killed, and one whose destination falls silent.
+"""
+
+import itertools
+import re
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.journeys.test_move import MoveAVm, verify, write
+from tools import build_provider
+from tools.demo.guest import TINY
+from tools.demo.proof import Scene, Vm, address, logs_in, runs_on_its_host
+
+pytestmark = [pytest.mark.host, pytest.mark.guest, pytest.mark.terraform, pytest.mark.timeout(900)]
+SLOW = 8 << 20  # bytes a second: the move lasts long enough to be disturbed
+COUNT = "i=0; while true; do i=$((i+1)); echo $i $(cut -d' ' -f1 /proc/uptime) >>/data/count; usleep 20000; done"
+
+
+class Live(MoveAVm):
+    def allow(self) -> None:
+        path = "/global-configurations/localStoragePrimaryStorage/liveMigrationWithStorage.allow"
+        self.cloud.api.action(path, "updateGlobalConfig", {"value": "true"}, timeout=30)
+
+    def begin_live(self, vm: Vm, host: str, **parameters: Any) -> str:
+        uuid = self.cloud.api.query("hosts", managementIp=self.lab.hosts[host].address)[0]["uuid"]
+        job = f"{time.time_ns():032x}"
+        body = {"migrateVm": {"hostUuid": uuid, **parameters}}
+        path = f"/vm-instances/{vm.uuid}/actions"
+        answer = self.cloud.api._submit("PUT", path, body, {"X-Job-UUID": job})
+        assert answer is not None and answer.status == 202, answer
+        return job
+
+    def domains(self) -> dict[str, str]:
+        """By host, what libvirt knows."""
+        return {
+            name: host.inside.run("virsh", "-c", "qemu:///system", "list", "--all", "--name").strip()
+            for name, host in self.lab.hosts.items()
+        }
+
+
+@pytest.fixture
+def journey(tmp_path: Path) -> Iterator[Live]:
+    assert build_provider.main() == 0
+    journey = Live(TINY, tmp_path, show=print)
+    try:
+        journey.apply()
+        journey.allow()
+        yield journey
+    finally:
+        journey.close()
+
+
+def counted(scene: Scene, vm: Vm) -> list[tuple[int, float]]:
+    text = scene.ssh(vm, "cat /data/count", user="root")
+    return [(int(number), float(at)) for number, at in re.findall(r"^(\d+) ([0-9.]+)$", text, re.MULTILINE)]
+
+
+def goes_on(scene: Scene, vm: Vm, boots: str) -> None:
+    """It was never restarted: it counts without a gap, and its data is whole."""
+    before = counted(scene, vm)
+    time.sleep(1)
+    after = counted(scene, vm)
+    assert len(after) > len(before), "it does not count any more"
+    assert [number for number, _ in after] == list(range(1, len(after) + 1))
+    assert scene.ssh(vm, "cat /data/bootcount", user="root") == boots
+    verify(scene, vm)
+
+
+def at(vm: Vm, host: str) -> Vm:
+    return Vm(vm.name, vm.uuid, vm.ip, vm.mac, host)
+
+
+def test_a_running_vm_moves_with_its_disks_and_leaves_a_host_in_maintenance(journey: Live) -> None:
+    scene, vm = journey.now()
+    logs_in(scene, vm)
+    api, here = journey.cloud.api, vm.host
+    there = next(name for name in journey.lab.hosts if name != here)
+    found = api.query("vm-instances", uuid=vm.uuid)[0]
+    snapshot = api.create(
+        "CreateVolumeSnapshot", f"/volumes/{found['rootVolumeUuid']}/volume-snapshots", {"name": "s"}, timeout=60
+    )
+    where = {"primaryStorageUuid": found["allVolumes"][0]["primaryStorageUuid"], "hostUuid": found["hostUuid"]}
+    data = api.create("CreateDataVolume", "/volumes/data", {"name": "d", "diskSize": 64 << 20, **where}, timeout=60)
+    api.create("AttachDataVolumeToVm", f"/volumes/{data['uuid']}/vm-instances/{vm.uuid}", {}, timeout=60)
+    scene.ssh(
+        vm, "dd if=/dev/urandom of=/dev/vdb bs=1M count=20 2>/dev/null; sync; sha256sum /dev/vdb >/run/vdb", user="root"
+    )
+    write(scene, vm)
+    boots = scene.ssh(vm, "cat /data/bootcount", user="root")
+    scene.ssh(vm, f"({COUNT}) >/dev/null 2>&1 &", user="root")
+
+    job = journey.begin_live(vm, there)
+    answer = journey.outcome(job)
+    assert answer.status == 200, answer.body
+    moved = at(vm, there)
+    assert answer.body["inventory"]["state"] == "Running"
+    assert [(nic["ip"], nic["mac"]) for nic in answer.body["inventory"]["vmNics"]] == [(vm.ip, vm.mac)]
+    goes_on(scene, moved, boots)
+    pause = max(later - earlier for (_, earlier), (_, later) in itertools.pairwise(counted(scene, moved)))
+    print(f"longest pause between two counts, as the guest's clock sees it: {pause:.2f} s")
+    assert scene.ssh(moved, "sha256sum -c /run/vdb", user="root").strip() == "/dev/vdb: OK"
+    runs_on_its_host(scene, moved)
+    address(scene, moved)
+    assert journey.domains() == {here: "", there: vm.uuid}
+    disks = journey.disks()
+    assert (disks[here], len(disks[there])) == ([], 2), "the root volume and its snapshot"
+    refs = {ref["resourceUuid"]: ref["hostUuid"] for ref in api.query("primary-storage/local-storage/resource-refs")}
+    host = api.query("hosts", managementIp=journey.lab.hosts[there].address)[0]["uuid"]
+    for uuid in (found["rootVolumeUuid"], snapshot["uuid"], data["uuid"]):
+        assert refs[uuid] == host
+
+    shown = api.action(f"/hosts/{host}", "changeHostState", {"stateEvent": "maintain"}, timeout=300)
+    assert shown["state"] == "Maintenance"
+    back = at(vm, here)
+    goes_on(scene, back, boots)
+    runs_on_its_host(scene, back)
+    assert journey.domains() == {here: vm.uuid, there: ""}, "maintenance drains the host"
+    assert (len(journey.disks()[here]), journey.disks()[there]) == (2, [])
+    journey.by_hand(vm, "rebootVmInstance")
+    logs_in(scene, back)
+    verify(scene, back)
+
+
+def test_a_live_move_that_is_disturbed_leaves_the_guest_where_it_was(journey: Live) -> None:
+    scene, vm = journey.now()
+    logs_in(scene, vm)
+    here, there = vm.host, next(name for name in journey.lab.hosts if name != vm.host)
+    write(scene, vm)
+    boots = scene.ssh(vm, "cat /data/bootcount", user="root")
+    scene.ssh(vm, f"({COUNT}) >/dev/null 2>&1 &", user="root")
+
+    for disturbed in ("cancelled", "source agent killed", "control plane killed"):
+        job = journey.begin_live(vm, there, bandwidth=SLOW)
+        journey.copying(job)
+        if disturbed == "cancelled":
+            journey.cloud.api._authorised("DELETE", f"/api-jobs/{job}", repeatable=True)
+        elif disturbed == "source agent killed":
+            journey.cloud.stop_agent(here, signal.SIGKILL)
+            time.sleep(1)
+            journey.cloud.start_agent(here)
+        else:
+            journey.cloud.stop_control_plane(signal.SIGKILL)
+            journey.cloud.start_control_plane()
+        answer = journey.outcome(job)
+        if answer.status == 200:
+            here, there = there, here
+        else:
+            assert answer.status == 503, (disturbed, answer.body)
+        print(disturbed, answer.status, answer.body.get("error", {}).get("details"))
+        goes_on(scene, at(vm, here), boots)
+        assert journey.domains() == {here: vm.uuid, there: ""}, disturbed
+        disks = journey.disks()
+        assert (len(disks[here]), disks[there]) == (1, []), disturbed
+
+    job = journey.begin_live(vm, there, bandwidth=SLOW)
+    journey.copying(job)
+    journey.lab.hosts[there].cut("eth0")
+    answer = journey.outcome(job)
+    assert answer.status == 503, answer.body
+    goes_on(scene, at(vm, here), boots)
+    assert journey.domains()[here] == vm.uuid
