@@ -22,6 +22,7 @@ from typing import Any
 
 import aiohttp
 
+from benchmarks.priority import ahead
 from tools.dev.cloud import SimulatedCloud
 from tools.dev.content import populate
 
@@ -75,22 +76,26 @@ async def run(cloud: Cloud, count: int) -> tuple[float, list[str]]:
         "imageUuid": await cloud.only("images", mediaType="RootVolumeTemplate"),
         "l3NetworkUuids": [await cloud.only("l3-networks")],
     }
-    gate = asyncio.Semaphore(CLIENTS)
+    numbers = iter(range(count))
+    uuids: list[str] = []
 
-    async def create(number: int) -> str:
-        async with gate:
+    async def client() -> None:
+        for number in numbers:
             body = {"params": {"name": f"bench-{number}", **params}}
             result = await cloud.job("POST", "/v1/vm-instances", json=body)
-        inventory = result["inventory"]
-        assert isinstance(inventory, dict) and inventory["state"] == "Running", result
-        return str(inventory["uuid"])
+            inventory = result["inventory"]
+            assert isinstance(inventory, dict) and inventory["state"] == "Running", result
+            uuids.append(str(inventory["uuid"]))
 
     start = time.perf_counter()
-    uuids = await asyncio.gather(*(create(number) for number in range(count)))
-    return time.perf_counter() - start, list(uuids)
+    await asyncio.gather(*(client() for _ in range(min(CLIENTS, count))))
+    return time.perf_counter() - start, uuids
 
 
-async def measure(url: str, password: str, counts: list[int], cpu: Callable[[], list[float]]) -> None:
+async def measure(
+    url: str, password: str, counts: list[int], cpu: Callable[[], list[float]], memory: Callable[[], str], keep: bool
+) -> None:
+    """`keep`: the last VMs are left there, with the cloud."""
     connector = aiohttp.TCPConnector(limit=CLIENTS * 2)
     async with aiohttp.ClientSession(url, connector=connector, timeout=aiohttp.ClientTimeout(120)) as http:
         cloud = Cloud(http)
@@ -100,7 +105,7 @@ async def measure(url: str, password: str, counts: list[int], cpu: Callable[[], 
         )  # images are everywhere
         print(
             f"{'VMs':>6} {'seconds':>9} {'target':>8} {'VMs/s':>8} {'ZStack published':>17} {'ratio':>7}"
-            f"   CPU ms/VM: control plane, agents, client"
+            f"   CPU ms/VM: control plane, agents, client   most MiB: control plane, agents"
         )
         for count in counts:
             before = cpu()
@@ -109,7 +114,12 @@ async def measure(url: str, password: str, counts: list[int], cpu: Callable[[], 
             published, target = PUBLISHED.get(count), TARGET.get(count)
             beside = f"{published:>15.2f} s {published / seconds:>6.1f}x" if published else f"{'-':>17} {'-':>7}"
             wanted = f"{target:>6.1f} s" if target else f"{'-':>8}"
-            print(f"{count:>6} {seconds:>9.2f} {wanted} {count / seconds:>8.1f} {beside}   {spent}", flush=True)
+            print(
+                f"{count:>6} {seconds:>9.2f} {wanted} {count / seconds:>8.1f} {beside}   {spent}   {memory()}",
+                flush=True,
+            )
+            if keep and count == counts[-1]:
+                return
             for start in range(0, len(uuids), CLIENTS):
                 await asyncio.gather(*(cloud.destroy(uuid) for uuid in uuids[start : start + CLIENTS]))
 
@@ -129,6 +139,12 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def most_memory(pid: int) -> int:
+    """MiB resident at the most, so far."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--url", help="of a cloud that runs already")
@@ -136,14 +152,19 @@ def main() -> None:
     parser.add_argument("--counts", type=int, nargs="+", default=[1, 10, 100, 1_000, 10_000])
     options = parser.parse_args()
     if options.url:
-        asyncio.run(measure(options.url, options.password, options.counts, lambda: [time.process_time()]))
+        cpu = lambda: [time.process_time()]  # noqa: E731
+        asyncio.run(measure(options.url, options.password, options.counts, cpu, str, False))
         return
     with own_cloud() as cloud:
+        ahead(cloud.pids)
 
         def spent() -> list[float]:
             return [*map(cpu_seconds, cloud.pids), time.process_time()]
 
-        asyncio.run(measure(cloud.endpoint, cloud.password, options.counts, spent))
+        def memory() -> str:
+            return " ".join(f"{most_memory(pid):>6}" for pid in cloud.pids)
+
+        asyncio.run(measure(cloud.endpoint, cloud.password, options.counts, spent, memory, True))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from benchmarks.dhcp_load import load
+from benchmarks.priority import ahead
 from hostagent.contract import NetworkSpec, PortSpec, SnapshotSpec
 from hostagent.drivers import naming
 from hostagent.netservice.client import NetserviceClient
@@ -181,17 +182,9 @@ def main() -> None:
         f"ip -n {NAMESPACE} link set service up", f"ip -n {NAMESPACE} link set lo up",
     ):  # fmt: skip
         subprocess.run(command.split(), check=True)
-    prefer()
+    ahead()
     offered()
     saturated()
-
-
-def prefer() -> None:
-    """Client and servers alike go before whatever else the machine does, which would be measured otherwise."""
-    os.setsid()  # a scheduling group of our own, where there are such
-    os.nice(-20)
-    with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text("-20")
 
 
 def offered() -> None:

@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.priority import ahead
 from provider.wire.server import COOKIE
 from tools import build_provider
 from tools.demo.terraform import ROOT, Stack
@@ -54,6 +55,7 @@ def main() -> None:
     build_provider.main()
     binary = next((ROOT / "build/mirror").rglob("terraform-provider-steppe_v*"))
     with tempfile.TemporaryDirectory() as name, SimulatedCloud(Path(name) / "cloud", 2) as cloud:
+        ahead(cloud.pids)
         folder = Path(name)
         variables = {"host_ips": cloud.addresses, "image_url": "file:///none.qcow2", "ssh_public_key": KEY}
         ours = Stack(ROOT / "examples/flat-network", folder / "ours", cloud.endpoint, cloud.password, variables)

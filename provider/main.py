@@ -8,14 +8,17 @@ from collections.abc import Sequence
 from provider.client import pending
 from provider.client.credentials import settle
 from provider.client.errors import ApiFailure, Unreachable, explain, remarks
-from provider.data_sources import Inventories, Lookup, MigratableHosts, Query
+from provider.data_sources import ConsoleAddress, GlobalConfigEntry, Inventories, Lookup, MigratableHosts, Query
+from provider.ephemeral_resources import ConsoleAccess
 from provider.framework import validate
 from provider.framework.diagnostics import Diagnostics
+from provider.framework.function import Function
 from provider.framework.plan import Object
-from provider.framework.resource import DataSource, Resource
+from provider.framework.resource import DataSource, EphemeralResource, Resource
 from provider.framework.schema import Schema, optional
 from provider.framework.types import STRING, set_of, wholly_known
-from provider.resources import ALL
+from provider.functions import ALL as FUNCTIONS
+from provider.resources import ALL, GlobalConfig
 from provider.wire.server import serve
 
 
@@ -57,13 +60,17 @@ class Steppe:
         },
         "Steppe: KVM servers with local disks and flat networks as a private cloud.",
     )
-    resources: Sequence[Resource] = ALL
+    resources: Sequence[Resource] = (*ALL, GlobalConfig())
     data_sources: Sequence[DataSource] = (
         *(Lookup(resource) for resource in ALL if "name" in resource.named),
         *(Inventories(resource) for resource in ALL),
         MigratableHosts(),
         Query(),
+        GlobalConfigEntry(GlobalConfig()),
+        ConsoleAddress(),
     )
+    functions: Sequence[Function] = FUNCTIONS
+    ephemeral_resources: Sequence[EphemeralResource] = (ConsoleAccess(),)
 
     def configure(self, config: Object, stop: threading.Event, diagnostics: Diagnostics) -> object:
         """Log in. Returns the client, or None after an error."""

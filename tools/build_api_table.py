@@ -40,6 +40,7 @@ ELSEWHERE = {
     "resource `steppe_network`, as another range": "UpdateIpRange",
     "resource `steppe_host`": "UpdateKVMHost",
     "data source `steppe_l2_networks`": "QueryL2VlanNetwork",
+    "data source `steppe_volume_migratable_hosts`": "LocalStorageGetVolumeMigratableHosts",
     "data source `steppe_image_stores`": "QuerySftpBackupStorage",
     "no: an operator's act, which leaves nothing to declare": """
         ReconnectBackupStorage ReconnectHost ReconnectPrimaryStorage ReconnectSftpBackupStorage
@@ -47,21 +48,17 @@ ELSEWHERE = {
     "no: a question of the moment, whose answer a state would keep too long": """
         GetAccountQuotaUsage GetBackupStorageCapacity GetCandidateIsoForAttachingVm GetCpuMemoryCapacity
         GetDataVolumeAttachableVm GetFreeIp GetHypervisorTypes GetIpAddressCapacity GetL2NetworkTypes
-        GetLocalStorageHostDiskCapacity GetPrimaryStorageCapacity GetVmAttachableDataVolume GetVmScreenshot GetVmStartSettings QueryAudit
-        LocalStorageGetVolumeMigratableHosts""",
+        GetLocalStorageHostDiskCapacity GetPrimaryStorageCapacity GetVmAttachableDataVolume GetVmMigrationCandidateHosts
+        GetVmScreenshot GetVmStartSettings QueryAudit""",
     "not yet": """
-        AttachDataVolumeToVm AttachIsoToVmInstance ChangeAccessKeyState ChangeBackupStorageState ChangeClusterState
-        ChangeDiskOfferingState ChangeHostState ChangeImageState ChangeInstanceOfferingState ChangeL3NetworkState
-        ChangePrimaryStorageState ChangeVolumeState ChangeZoneState CreateAccessKey CreateAccount CreateDataVolume
-        CreateDataVolumeFromVolumeSnapshot CreateDataVolumeFromVolumeTemplate CreateDataVolumeTemplateFromVolume
+        AttachIsoToVmInstance ChangeAccessKeyState ChangeBackupStorageState ChangeClusterState ChangeDiskOfferingState
+        ChangeHostState ChangeImageState ChangeInstanceOfferingState ChangeL3NetworkState ChangePrimaryStorageState
+        ChangeVolumeState ChangeZoneState CreateAccessKey CreateAccount CreateDataVolumeTemplateFromVolume
         CreateHostEnrollmentToken CreateRootVolumeTemplateFromRootVolume CreateRootVolumeTemplateFromVolumeSnapshot
-        CreateVolumeSnapshot CreateVolumeSnapshotGroup DeleteAccessKey DeleteAccount DeleteDataVolume DeleteVolumeSnapshot
-        DetachDataVolumeFromVm DetachIsoFromVmInstance ExpungeDataVolume GetGlobalConfig GetVmBootOrder GetVmConsoleAddress
-        GetVmConsolePassword GetVolumeSnapshotTree LocalStorageMigrateVolume MigrateVm QueryAccessKey QueryAccountResourceRef
-        QueryGlobalConfig QueryNetworkServiceL3NetworkRef QueryQuota QuerySharedResource QueryVolumeSnapshot
-        QueryVolumeSnapshotGroup QueryVolumeSnapshotTree RequestConsoleAccess ResizeDataVolume ResizeRootVolume
-        RevokeResourceSharing SetVmBootOrder ShareResource UpdateAccount UpdateGlobalConfig UpdateQuota UpdateVolume
-        UpdateVolumeSnapshot""",
+        CreateVolumeSnapshotGroup DeleteAccessKey DeleteAccount DetachIsoFromVmInstance GetGlobalConfig GetVmBootOrder
+        GetVmConsoleAddress GetVmConsolePassword GetVolumeSnapshotTree MigrateVm QueryAccessKey QueryAccountResourceRef
+        QueryGlobalConfig QueryNetworkServiceL3NetworkRef QueryQuota QuerySharedResource RequestConsoleAccess
+        ResizeRootVolume RevokeResourceSharing SetVmBootOrder ShareResource UpdateAccount UpdateGlobalConfig UpdateQuota""",
 }
 
 

@@ -11,12 +11,14 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from provider.client.credentials import ENVIRONMENT  # noqa: E402
+from provider.framework.function import Function  # noqa: E402
+from provider.framework.resource import Resource  # noqa: E402
 from provider.framework.schema import Attr, Nested, Schema  # noqa: E402
+from provider.framework.types import Type  # noqa: E402
 from provider.main import Steppe  # noqa: E402
 
 DOCS = ROOT / "docs" / "provider"
 EXAMPLES = sorted((ROOT / "examples").glob("*/*.tf"))
-IDENTIFIER = "0123456789abcdef0123456789abcdef"
 
 
 def pages() -> dict[Path, str]:
@@ -25,11 +27,33 @@ def pages() -> dict[Path, str]:
     found = {DOCS / "index.md": _index(provider.schema)}
     for resource in provider.resources:
         name = resource.type_name.removeprefix("steppe_")
-        found[DOCS / "resources" / f"{name}.md"] = _resource(resource.type_name, resource.schema)
+        found[DOCS / "resources" / f"{name}.md"] = _resource(resource)
     for source in provider.data_sources:
         name = source.type_name.removeprefix("steppe_")
         found[DOCS / "data-sources" / f"{name}.md"] = _data_source(source.type_name, source.schema)
+    for function in provider.functions:
+        found[DOCS / "functions" / f"{function.name}.md"] = _function(function)
+    for one in provider.ephemeral_resources:
+        name = one.type_name.removeprefix("steppe_")
+        found[DOCS / "ephemeral-resources" / f"{name}.md"] = _ephemeral_resource(one.type_name, one.schema)
     return found
+
+
+def _function(function: Function) -> str:
+    parameters = ", ".join(f"{one.name} {_spelled(one.type)}" for one in function.parameters)
+    lines = "".join(
+        f"1. `{one.name}` ({_spelled(one.type).capitalize()}) {one.description}\n" for one in function.parameters
+    )
+    return (
+        _front(f"{function.name} Function - Steppe", function.summary)
+        + f"# function: {function.name}\n\n{function.description}\n\n## Example Usage\n\n"
+        + f"```terraform\n{function.example}\n```\n\n## Signature\n\n"
+        + f"```text\n{function.name}({parameters}) {_spelled(function.returns)}\n```\n\n## Arguments\n\n{lines}"
+    )
+
+
+def _spelled(type_: Type | None) -> str:
+    return type_.kind if type_ else "dynamic"
 
 
 def _front(title: str, description: str) -> str:
@@ -48,14 +72,15 @@ def _index(schema: Schema) -> str:
     )
 
 
-def _resource(type_name: str, schema: Schema) -> str:
+def _resource(resource: Resource) -> str:
+    type_name, schema, (what, identifier) = resource.type_name, resource.schema, resource.imported_by
     example = _example("resource", type_name)
     return (
         _front(f"{type_name} Resource - Steppe", schema.description)
         + f"# {type_name} (Resource)\n\n{schema.description}\n\n"
         + (f"## Example Usage\n\n```terraform\n{example}\n```\n\n" if example else "")
         + _schema(schema)
-        + f"\n## Import\n\nBy its uuid:\n\n```shell\nterraform import {type_name}.example {IDENTIFIER}\n```\n"
+        + f"\n## Import\n\nBy {what}:\n\n```shell\nterraform import {type_name}.example {identifier}\n```\n"
     )
 
 
@@ -65,6 +90,16 @@ def _data_source(type_name: str, schema: Schema) -> str:
         _front(f"{type_name} Data Source - Steppe", schema.description)
         + f"# {type_name} (Data Source)\n\n{schema.description}\n\n## Example Usage\n\n"
         + f"```terraform\n{example}\n```\n\n"
+        + _schema(schema)
+    )
+
+
+def _ephemeral_resource(type_name: str, schema: Schema) -> str:
+    example = _example("ephemeral", type_name)
+    return (
+        _front(f"{type_name} Ephemeral Resource - Steppe", schema.description)
+        + f"# {type_name} (Ephemeral Resource)\n\n{schema.description}\n\n"
+        + (f"## Example Usage\n\n```terraform\n{example}\n```\n\n" if example else "")
         + _schema(schema)
     )
 

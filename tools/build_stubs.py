@@ -14,9 +14,9 @@ def main() -> int:
     )
     if exit_status == 0:
         types = WIRE / "tfplugin6_pb2.pyi"
-        types.write_text(
-            types.read_text().replace("_Mapping]", "_Mapping[str, object]]")
-        )  # mypy --strict wants it whole
+        text = types.read_text()  # mypy --strict wants it whole
+        text = text.replace("_Mapping]", "_Mapping[str, object]]").replace("**kwargs)", "**kwargs: object)")
+        types.write_text(text)
     return exit_status
 
 

@@ -9,10 +9,12 @@ from .cluster import ExistingCluster, KvmCluster, instance_offering
 from .network import FlatNetwork
 from .provider import SteppeProvider
 from .vm import InstallFromIso, VirtualMachine
+from .volume import DataVolume
 
 __all__ = [
     "DEFAULT_USER",
     "CloudConfig",
+    "DataVolume",
     "ExistingCluster",
     "File",
     "FlatNetwork",

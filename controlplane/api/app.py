@@ -10,7 +10,8 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import Mount, Route, Router
+from starlette.types import Receive, Scope, Send
 
 from controlplane.api import message, openapi, status
 from controlplane.api.call import Door
@@ -26,13 +27,19 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 def create_app(world: World, engine: Engine[World], routers: Iterable[APIRouter] = ()) -> FastAPI:
     """`routers` serve what is no API of the registry (image files, enrolment); they come first."""
-    app = FastAPI(title="Steppe", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="Steppe",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # else it looks for providers at each request
+    )
     status.install(app)
     for router in routers:
         app.include_router(router)
     door = Door(world, engine)
     for prefix in PREFIXES:
-        app.router.routes.append(Mount(prefix, routes=_routes(door)))
+        app.router.routes.append(Mount(prefix, _BySegment(_routes(door))))
     app.router.routes.extend(message.routes(door))
 
     async def healthz(_request: Request) -> Response:
@@ -43,7 +50,21 @@ def create_app(world: World, engine: Engine[World], routers: Iterable[APIRouter]
     return app
 
 
-def _routes(door: Door) -> list[BaseRoute]:
+class _BySegment:
+    """Routes by the first segment of their path: a router tries one after the other, and there are hundreds."""
+
+    def __init__(self, routes: list[Route]) -> None:
+        self._nowhere = Router()
+        self._routers: dict[str, Router] = {}
+        for route in routes:
+            self._routers.setdefault(route.path.split("/")[1], Router()).routes.append(route)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        segment = scope["path"].removeprefix(scope["root_path"]).partition("/")[2].partition("/")[0]
+        await self._routers.get(segment, self._nowhere)(scope, receive, send)
+
+
+def _routes(door: Door) -> list[Route]:
     grouped: dict[tuple[str, str], dict[str, type[Api]]] = {}
     first_spelling: dict[str, str] = {}  # actions of one resource may name its uuid differently
     for name, api in apis.items():

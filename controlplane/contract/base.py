@@ -21,7 +21,8 @@ def render_date(moment: datetime) -> str:
     """`Jan 30, 2016 3:01:03 PM`, in UTC whatever the locale; a naive time is UTC."""
     if moment.tzinfo:
         moment = moment.astimezone(UTC)
-    clock = f"{moment.hour % 12 or 12}:{moment:%M:%S} {'PM' if moment.hour >= 12 else 'AM'}"
+    hour, half = moment.hour, "PM" if moment.hour >= 12 else "AM"
+    clock = f"{hour % 12 or 12}:{moment.minute:02}:{moment.second:02} {half}"
     return f"{_MONTHS[moment.month - 1]} {moment.day}, {moment.year} {clock}"
 
 

@@ -42,9 +42,10 @@ class DetachIsoFromVmInstance(Api):
 
 @api
 class GetCandidateIsoForAttachingVm(Api):
-    """The ISO images that could be attached now."""
+    """The ISO images that could be attached now, of those that the caller may see."""
 
     kind: ClassVar[Literal["query", "read", "change"]] = "read"
+    admin_only: ClassVar[bool] = False
     route = Route("GET", "/vm-instances/{vmInstanceUuid}/iso-candidates")
     package = _PACKAGE
     result = ImageInventory

@@ -210,9 +210,10 @@ class QueryVmNic(Query):
 
 @api
 class GetDataVolumeAttachableVm(Api):
-    """The VMs that this data volume could be attached to now."""
+    """The VMs that this data volume could be attached to now, of those that the caller may see."""
 
     kind: ClassVar[Literal["query", "read", "change"]] = "read"
+    admin_only: ClassVar[bool] = False
     route = Route("GET", "/volumes/{volumeUuid}/candidate-vm-instances")
     package = "org.zstack.header.volume"
     result = VmInstanceInventory

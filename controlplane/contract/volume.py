@@ -198,9 +198,10 @@ class QueryVolume(Query):
 
 @api
 class GetVmAttachableDataVolume(Api):
-    """The data volumes that could be attached to this VM now."""
+    """The data volumes that could be attached to this VM now, of those that the caller may see."""
 
     kind: ClassVar[Literal["query", "read", "change"]] = "read"
+    admin_only: ClassVar[bool] = False
     route = Route("GET", "/vm-instances/{vmInstanceUuid}/data-volume-candidates")
     package = "org.zstack.header.vm"
     result = VolumeInventory

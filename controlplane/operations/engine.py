@@ -10,7 +10,6 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
@@ -189,9 +188,9 @@ class Engine(Generic[W]):
             raise
 
     async def get(self, uuid: str) -> Status | None:
-        status = await self.journal.get(uuid)
+        """What runs here is known without the journal."""
         run = self._runs.get(uuid)
-        return replace(status, progress=run.latest) if status and run else status
+        return run.status() if run else await self.journal.get(uuid)
 
     async def wait(self, uuid: str, timeout: float) -> Status | None:
         """The status once the operation has ended (or is stuck), or as it is after `timeout` seconds; None if unknown."""

@@ -16,6 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from controlplane.contract.error import Temporary
 from controlplane.operations.failure import CANCELLED, Lost, describe
+from controlplane.operations.interface import State
 from controlplane.operations.journal import Claimed, Fenced, Journal, Progress, Status, Unavailable, Verdict
 
 T = TypeVar("T")
@@ -252,6 +253,12 @@ class Run(Generic[W]):
         finally:
             await self._stop_steps()
         return await self._back(failure)
+
+    def status(self) -> Status:
+        """While it runs."""
+        state: State = "undoing" if self._verdict else "running"
+        error = json.loads(self._verdict.error) if self._verdict else None
+        return Status(self.uuid, self.name, state, error=error, progress=self.latest, account=self.account)
 
     def cancel(self) -> None:
         """Interrupt the running step; no effect once the workflow has committed or is being undone."""

@@ -18,7 +18,7 @@ from controlplane.workflows.power_state import inventory, lose_contact, observe
 from controlplane.workflows.world import World
 
 _LOOK = 1.0  # seconds between two looks at the list of hosts
-_GATHER = 0.2  # seconds after events, so that a burst of them comes at once
+_GATHER = 0.5  # seconds after events, so that a burst of them comes at once
 _POLL_BUSY = 1  # the same while an operation works on a VM of which the host has told something
 log = logging.getLogger("steppe.hosts")
 
@@ -105,8 +105,8 @@ class Again(Exception):
 def _wait(tx: Tx, uuid: str, since: float) -> int:
     """Seconds for the next poll; 0 when it is time to compare, or when somebody else says that the host is not connected,
     for example a reconnect that failed."""
-    host = rows.get(tx, "HostVO", uuid)
-    if host is None or host["status"] != "Connected" or since >= global_config.whole(tx, "host", "inventory.interval"):
+    connected = rows.exists(tx, "HostVO", uuid=uuid, status="Connected")
+    if not connected or since >= global_config.whole(tx, "host", "inventory.interval"):
         return 0
     return global_config.whole(tx, "host", "ping.interval")
 

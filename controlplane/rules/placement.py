@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 _MIB = 1024**2
 
@@ -18,8 +19,7 @@ class Need:
     reserved_memory: int = 0  # bytes of each host kept for the host itself
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):  # there is one for each host, for each VM that is placed
     """A host with one primary storage of its cluster; `storage_uuid` None: its cluster has none for it."""
 
     host_uuid: str

@@ -6,7 +6,7 @@ from controlplane.contract.error import refused
 from controlplane.contract.image import DeleteImage, ImageInventory
 from controlplane.contract.iso import AttachIsoToVmInstance, DetachIsoFromVmInstance, GetCandidateIsoForAttachingVm
 from controlplane.services.registry import Caller, answers, checks
-from controlplane.store import rows
+from controlplane.store import ownership, rows
 from controlplane.store.database import Tx
 from controlplane.store.relations import fill
 from controlplane.workflows import cd_drive, inventories, iso
@@ -34,11 +34,12 @@ def no_vm_needs_it(tx: Tx, message: DeleteImage) -> None:
 
 
 @answers(GetCandidateIsoForAttachingVm)
-async def candidates(world: World, _caller: Caller, message: GetCandidateIsoForAttachingVm) -> dict[str, Any]:
+async def candidates(world: World, caller: Caller, message: GetCandidateIsoForAttachingVm) -> dict[str, Any]:
     def find(tx: Tx) -> list[dict[str, Any]]:
         has = set(cd_drive.attached(tx, message.vm_instance_uuid).values())
         images = rows.find(tx, "ImageVO", media_type="ISO", status="Ready", state="Enabled", order_by=("create_date",))
-        found = fill(tx, "ImageVO", [image for image in images if image["uuid"] not in has])
+        free = [image for image in ownership.seen(tx, caller.viewer, "ImageVO", images) if image["uuid"] not in has]
+        found = fill(tx, "ImageVO", free)
         return [ImageInventory.model_validate(image).wire() for image in found]
 
     return {"inventories": await world.db.read(find)}

@@ -22,7 +22,7 @@ from controlplane.contract.volume import (
     VolumeInventory,
 )
 from controlplane.services.registry import Caller, answers, checks
-from controlplane.store import rows
+from controlplane.store import ownership, rows
 from controlplane.store.database import Tx
 from controlplane.store.relations import fill
 from controlplane.workflows import volume, volume_rows
@@ -103,18 +103,20 @@ def fits(tx: Tx, volume_uuid: str, vm_uuid: str) -> bool:
 
 
 @answers(GetVmAttachableDataVolume)
-async def volumes_for(world: World, _caller: Caller, message: GetVmAttachableDataVolume) -> dict[str, Any]:
+async def volumes_for(world: World, caller: Caller, message: GetVmAttachableDataVolume) -> dict[str, Any]:
     def read(tx: Tx) -> list[rows.Row]:
         free = rows.find(tx, "VolumeVO", type="Data", vm_instance_uuid=None, state="Enabled", order_by=("create_date",))
+        free = ownership.seen(tx, caller.viewer, "VolumeVO", free)
         return [row for row in free if fits(tx, row["uuid"], message.vm_instance_uuid)]
 
     return {"inventories": [VolumeInventory.model_validate(row).wire() for row in await world.db.read(read)]}
 
 
 @answers(GetDataVolumeAttachableVm)
-async def vms_for(world: World, _caller: Caller, message: GetDataVolumeAttachableVm) -> dict[str, Any]:
+async def vms_for(world: World, caller: Caller, message: GetDataVolumeAttachableVm) -> dict[str, Any]:
     def read(tx: Tx) -> list[rows.Row]:
         settled = rows.find(tx, "VmInstanceVO", state=["Running", "Stopped"], order_by=("create_date",))
+        settled = ownership.seen(tx, caller.viewer, "VmInstanceVO", settled)
         return fill(tx, "VmInstanceVO", [vm for vm in settled if fits(tx, message.volume_uuid, vm["uuid"])])
 
     return {"inventories": [VmInstanceInventory.model_validate(vm).wire() for vm in await world.db.read(read)]}

@@ -6,10 +6,10 @@ Each function is one or two indexed statements, whatever the size of the stock, 
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, exists, func, literal_column, select, update
+from sqlalchemy import and_, bindparam, exists, false, func, literal_column, select, update
 
+from controlplane.rules.placement import Candidate
 from controlplane.store import rows, tables
 from controlplane.store.database import Tx
 from controlplane.store.prepared import Prepared
@@ -26,9 +26,21 @@ _NEXT = Prepared(
     .values(last=_COUNTER.c.last + 1)
     .returning(_COUNTER.c.last)
 )
+_NEXT_GENERATION = Prepared(
+    update(tables.table("HostVO"))
+    .where(_HOST.uuid == bindparam("host"))
+    .values(network_generation=_HOST.network_generation + 1)
+    .returning(_HOST.network_generation)
+)
 _IS_USED = Prepared(
     select(_USED.c.uuid).where(_USED.c.l3_network_uuid == bindparam("l3"), _USED.c.ip_in_long == bindparam("ip"))
 )
+
+
+def next_network_generation(tx: Tx, host_uuid: str) -> int | None:
+    """Of the host's network; None when there is no such host."""
+    found = _NEXT_GENERATION.first(tx, {"host": host_uuid})
+    return int(found[0]) if found else None
 
 
 def next_number(tx: Tx, name: str) -> int:
@@ -162,22 +174,15 @@ class Scope:
     host_uuid: str | None = None
 
 
-def hosts_with_storage(tx: Tx, scope: Scope) -> list[rows.Row]:
-    """Each host of the scope, once for each of its storages (storage columns None when it has none)."""
+def hosts_with_storage(tx: Tx, scope: Scope) -> list[Candidate]:
+    """Each host of the scope, once for each of its storages."""
     narrowest = {"uuid": scope.host_uuid, "cluster_uuid": scope.cluster_uuid, "zone_uuid": scope.zone_uuid}
     column, uuid = next(((name, uuid) for name, uuid in narrowest.items() if uuid), ("", None))
-    found = _prepared_hosts(column).all(tx, {"narrowest": uuid} if column else {})
-    names = _hosts(column).selected_columns.keys()
-    return [dict(zip(names, row, strict=True)) for row in found]
+    return [Candidate._make(row) for row in _hosts(column).all(tx, {"narrowest": uuid} if column else {})]
 
 
 @cache
-def _prepared_hosts(column: str) -> Prepared:
-    return Prepared(_hosts(column))
-
-
-@cache
-def _hosts(column: str) -> Select[Any]:
+def _hosts(column: str) -> Prepared:
     host, cluster = tables.table("HostVO"), tables.table("ClusterVO")
     ref, storage = tables.table("LocalStorageHostRefVO"), tables.table("PrimaryStorageVO")
     attached = tables.table("PrimaryStorageClusterRefVO")
@@ -186,24 +191,23 @@ def _hosts(column: str) -> Select[Any]:
     )
     query = (
         select(
-            host.c.uuid.label("host_uuid"),
+            host.c.uuid,  # in the order of a Candidate
             host.c.name,
-            host.c.zone_uuid,
             host.c.cluster_uuid,
             host.c.state,
             host.c.status,
-            cluster.c.state.label("cluster_state"),
-            host.c.total_memory_capacity.label("total_memory"),
-            host.c.available_cpu_capacity.label("available_cpu"),
-            host.c.available_memory_capacity.label("available_memory"),
-            attached.c.primary_storage_uuid.label("storage_uuid"),
-            storage.c.url.label("storage_url"),
-            storage.c.state.label("storage_state"),
-            ref.c.available_capacity.label("available_disk"),
+            cluster.c.state,
+            host.c.total_memory_capacity,
+            host.c.available_cpu_capacity,
+            host.c.available_memory_capacity,
+            attached.c.primary_storage_uuid,
+            func.coalesce(storage.c.url, ""),
+            func.coalesce(storage.c.state == "Enabled", false()),
+            func.coalesce(ref.c.available_capacity, 0),
         )
         .join(cluster, cluster.c.uuid == host.c.cluster_uuid)
         .outerjoin(ref, ref.c.host_uuid == host.c.uuid)
         .outerjoin(attached, usable)
         .outerjoin(storage, storage.c.uuid == attached.c.primary_storage_uuid)
     )
-    return query.where(host.c[column] == bindparam("narrowest")) if column else query
+    return Prepared(query.where(host.c[column] == bindparam("narrowest")) if column else query)

@@ -3,7 +3,8 @@
 `write(fn)` runs `fn(tx)` in a writer thread, together with whatever else is waiting, in one transaction; a function that
 raises is rolled back alone. The caller resumes after the commit. Write transactions follow one another, on SQLite by its
 nature and on PostgreSQL by an advisory lock, also between nodes: what a function reads is still true when it commits. A
-function may run twice (a neighbour raised, a connection broke): it touches nothing but the database.
+function may run twice (a neighbour raised, a connection broke): it touches nothing but the database. Reads that wait at the
+same time share a transaction, too: it begins after the last of them was asked for.
 """
 
 import asyncio
@@ -13,7 +14,6 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -25,6 +25,7 @@ Tx = Connection
 Job = tuple[Callable[[Tx], Any], asyncio.Future[Any]]
 Outcome = tuple[Any, BaseException | None]  # what a function returned, or what it raised
 _MAX_BATCH = 256
+_READERS = 4  # threads
 _PATIENCE = 15.0  # seconds for which a broken connection or a lock is tried again
 _IDLE = 3000  # milliseconds after which PostgreSQL ends the transaction of a frozen node
 
@@ -77,10 +78,15 @@ class Database:
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self.fence: Callable[[Tx], None] | None = None
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._readers = ThreadPoolExecutor(4, "db-read")
+        self._reads: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._closed = False
         self._writer = threading.Thread(target=self._write_loop, name="db-write", daemon=True)
-        self._writer.start()
+        self._readers = [
+            threading.Thread(target=self._read_loop, name=f"db-read-{number}", daemon=True)
+            for number in range(_READERS)
+        ]
+        for thread in (self._writer, *self._readers):
+            thread.start()
 
     async def write(self, fn: Callable[[Tx], T]) -> T:
         """What `fn` returned, after its commit; what it raised, when nothing of it was stored; or `Unavailable`."""
@@ -92,7 +98,11 @@ class Database:
 
     async def read(self, fn: Callable[[Tx], T]) -> T:
         """`fn` sees one moment of the database, however many statements it runs."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_now, fn)
+        if self._closed:
+            raise Closed("the database is closed")
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._reads.put((fn, future))
+        return await future
 
     def read_now(self, fn: Callable[[Tx], T]) -> T:
         """The same, on the calling thread (migrations, command line tools)."""
@@ -111,8 +121,32 @@ class Database:
             self._closed = True
             self._queue.put(None)
             self._writer.join(10)
-            self._readers.shutdown()
+            for _ in self._readers:
+                self._reads.put(None)
+            for reader in self._readers:
+                reader.join(10)
             self.engine.dispose()
+
+    # -- the reader threads --------------------------------------------------------------------------------------
+
+    def _read_loop(self) -> None:
+        while job := self._reads.get():
+            batch = [job]
+            with contextlib.suppress(queue.Empty):
+                for _ in range(min(self._reads.qsize() // _READERS, _MAX_BATCH)):
+                    if (job := self._reads.get_nowait()) is None:
+                        self._reads.put(None)
+                        break
+                    batch.append(job)
+            _tell(batch, self._read_together([fn for fn, _ in batch]))
+
+    def _read_together(self, batch: list[Callable[[Tx], Any]]) -> Sequence[Outcome]:
+        try:
+            return self.read_now(lambda tx: [(fn(tx), None) for fn in batch])
+        except BaseException as error:
+            if len(batch) == 1:
+                return [(None, error)]
+        return [self._read_together([fn])[0] for fn in batch]
 
     # -- the writer thread ---------------------------------------------------------------------------------------
 

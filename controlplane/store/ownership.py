@@ -109,6 +109,15 @@ def sees(tx: Tx, viewer: Viewer, resource_type: str, uuid: str) -> bool:
     return _holds(tx, viewer, resource_type, uuid, shared=True)
 
 
+def seen(tx: Tx, viewer: Viewer, resource_type: str, found: list[rows.Row]) -> list[rows.Row]:
+    """Of these rows those that the viewer may see."""
+    if viewer is None or not found:
+        return found
+    table = tables.table(resource_type)
+    uuids = set(tx.execute(select(table.c.uuid).where(visible(viewer, resource_type, table))).scalars())
+    return [row for row in found if row["uuid"] in uuids]
+
+
 def owns(tx: Tx, viewer: Viewer, resource_type: str, uuid: str) -> bool:
     """It exists, and the viewer may change it."""
     return _holds(tx, viewer, resource_type, uuid, shared=False)

@@ -131,6 +131,9 @@ class among(ColumnElement[bool]):
     def __init__(self, column: ColumnElement[Any], name: str) -> None:
         self.column, self.name = column, name
 
+    def self_group(self, against: Any = None) -> "among":
+        return self  # else it becomes `… = 1` on SQLite, which no index serves
+
 
 class _List(TypeDecorator[list[Any]]):
     """An array where the database has them, else JSON."""

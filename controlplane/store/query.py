@@ -20,7 +20,7 @@ from controlplane.store import query_shape, tables
 from controlplane.store.condition import Asked, check, condition
 from controlplane.store.database import Tx
 from controlplane.store.ownership import Viewer, visible
-from controlplane.store.relations import LISTS
+from controlplane.store.relations import LISTS, Shown
 from controlplane.store.text import compared
 
 MOST_VALUES = 10_000  # of all `in` lists together
@@ -65,14 +65,17 @@ def _inventories(tx: Tx, message: Query, source: FromClause, viewer: Viewer) -> 
     names = tuple(wanted or shown_columns(table))
     given = query_shape.values(message)
     shape = query_shape.shape(message, names, viewer, given)
-    statement = query_shape.kept(shape)
-    if statement is None:
-        rows = _selected(table, names).where(*_where(message, source, viewer)).order_by(*_order(message, source))
-        statement = rows.limit(bindparam("limit", type_=Integer)).offset(bindparam("start", type_=Integer))
-        query_shape.keep(shape, statement, message)
-    write = writer(inventory_of(table), names)
     page = {"limit": message.limit, "start": message.start}
-    found = [write(row) for row in tx.execute(statement, page | given).fetchall()]
+    rows: Sequence[Sequence[Any]]
+    if prepared := query_shape.kept(shape):
+        rows = prepared.all(tx, page | given)
+    else:
+        ordered = _selected(table, names).where(*_where(message, source, viewer)).order_by(*_order(message, source))
+        statement = ordered.limit(bindparam("limit", type_=Integer)).offset(bindparam("start", type_=Integer))
+        query_shape.keep(shape, statement, message)
+        rows = tx.execute(statement, page | given).fetchall()
+    write = writer(inventory_of(table), names)
+    found = [write(row) for row in rows]
     if not wanted:
         for start in range(0, len(found), _AT_ONCE):
             _fill(tx, table, found[start : start + _AT_ONCE])
@@ -102,22 +105,27 @@ def _columns(table: str, names: Sequence[str]) -> list[ColumnElement[Any]]:
 
 
 def _fill(tx: Tx, table: str, found: list[dict[str, Any]]) -> None:
+    """By a list of values and not `among`, which makes SQLite sort what the index has in order."""
     for name, shown in LISTS.get(table, {}).items():
         wire = to_camel(name)
         lists: dict[str, list[Any]] = {row["uuid"]: row.setdefault(wire, []) for row in found}
-        part = tables.table(shown.table)
-        belongs = part.c[shown.theirs]
-        order = (belongs, part.c[shown.order], *part.primary_key)
+        rows = tx.execute(_listed(shown).where(tables.table(shown.table).c[shown.theirs].in_(list(lists)))).fetchall()
         if shown.value:
-            statement = select(belongs, part.c[shown.value])
-            for uuid, value in tx.execute(statement.where(belongs.in_(list(lists))).order_by(*order)):
+            for value, uuid in rows:
                 lists[uuid].append(value)
             continue
-        names = shown_columns(shown.table)
-        write = writer(inventory_of(shown.table), names)
-        statement = _selected(shown.table, names).add_columns(belongs)
-        for row in tx.execute(statement.where(belongs.in_(list(lists))).order_by(*order)).fetchall():
+        write = writer(inventory_of(shown.table), shown_columns(shown.table))
+        for row in rows:
             lists[row[-1]].append(write(row[:-1]))
+
+
+@cache
+def _listed(shown: Shown) -> Select[Any]:
+    """What a list shows, and last whose it is."""
+    part = tables.table(shown.table)
+    belongs = part.c[shown.theirs]
+    statement = select(part.c[shown.value]) if shown.value else _selected(shown.table, shown_columns(shown.table))
+    return statement.add_columns(belongs).order_by(belongs, part.c[shown.order], *part.primary_key)
 
 
 def _order(message: Query, source: FromClause) -> list[ColumnElement[Any]]:

@@ -12,11 +12,12 @@ from sqlalchemy import Select
 
 from controlplane.contract.base import Query
 from controlplane.store.ownership import Viewer
+from controlplane.store.prepared import Prepared
 from controlplane.store.text import given_values
 
 MOST = 512  # statements kept; callers choose shapes
 _OPERATORS = ("=", "!=", "like", "not like", "is null", "is not null")
-_kept: dict[Any, Select[Any]] = {}
+_kept: dict[Any, Prepared] = {}
 
 
 def given(number: int) -> str:
@@ -42,7 +43,7 @@ def shape(message: Query, names: Sequence[str], viewer: Viewer, bound: dict[str,
     return type(message), tuple(names), conditions, empty, message.sort_by, message.sort_direction, viewer
 
 
-def kept(shape: Any) -> Select[Any] | None:
+def kept(shape: Any) -> Prepared | None:
     return _kept.get(shape)
 
 
@@ -54,4 +55,4 @@ def keep(shape: Any, statement: Select[Any], message: Query) -> None:
     if all(any(name.startswith(given(number)) for name in binds) for number in with_values):
         if len(_kept) >= MOST:
             _kept.clear()
-        _kept[shape] = statement
+        _kept[shape] = Prepared(statement)

@@ -1,5 +1,6 @@
 """A VM's boot order in the database, and how it changes: by its API, and by the reboots that end an installation."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from controlplane.contract.boot_order import SetVmBootOrder
@@ -11,25 +12,24 @@ from controlplane.workflows import cd_drive, inventories
 from controlplane.workflows.world import World, workflow
 
 
-def installs(tx: Tx, vm: rows.Row) -> bool:
-    """Made from an ISO that is still in a drive, and neither rebooted nor started a second time."""
-    if vm["boot_token"] or vm["has_rebooted"]:
-        return False
-    return vm["image_uuid"] in cd_drive.attached(tx, vm["uuid"]).values()
+def installs(vm: rows.Row, isos: Iterable[str]) -> bool:
+    """Made from an ISO that is still in a drive (of `isos`), and neither rebooted nor started a second time."""
+    return not vm["boot_token"] and not vm["has_rebooted"] and vm["image_uuid"] in isos
 
 
 def lasting(vm: rows.Row) -> list[str]:
     return rules.lasting(vm["boot_order"])
 
 
-def once(tx: Tx, vm: rows.Row) -> list[str]:
-    return rules.once(vm["boot_order"], vm["boot_order_once"], installs(tx, vm))
+def once(vm: rows.Row, isos: Iterable[str]) -> list[str]:
+    return rules.once(vm["boot_order"], vm["boot_order_once"], installs(vm, isos))
 
 
 def shown(tx: Tx, vm: rows.Row) -> list[str]:
     """What GetVmBootOrder tells. A stopped VM that ran before has had its first boot."""
     has_run = vm["last_host_uuid"] and vm["host_uuid"] is None
-    return rules.once(vm["boot_order"], None, installs(tx, vm) and not has_run) or lasting(vm)
+    isos = cd_drive.attached(tx, vm["uuid"]).values()
+    return rules.once(vm["boot_order"], None, installs(vm, isos) and not has_run) or lasting(vm)
 
 
 @workflow(SetVmBootOrder, queue=lambda message: f"vm:{message.uuid}")

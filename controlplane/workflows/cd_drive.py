@@ -17,9 +17,14 @@ _MOST = 3  # drives of one VM
 
 def attached(tx: Tx, vm_uuid: str) -> dict[int, str]:
     """Number of the drive → uuid of the image."""
+    return attached_by(rows.find(tx, "SystemTagVO", resource_uuid=vm_uuid))
+
+
+def attached_by(tags: list[rows.Row]) -> dict[int, str]:
+    """The same from all system tags of a VM."""
     found: dict[int, str] = {}
-    for row in rows.find(tx, "SystemTagVO", resource_uuid=vm_uuid, inherent=True):
-        if system_tag.prefix(row["tag"]) == ISO_TAG:
+    for row in tags:
+        if row["inherent"] and system_tag.prefix(row["tag"]) == ISO_TAG:
             image_uuid, _, number = system_tag.value(row["tag"]).partition("::")
             found[int(number or 0)] = image_uuid
     return dict(sorted(found.items()))
@@ -39,17 +44,17 @@ def eject(tx: Tx, vm_uuid: str, image_uuid: str) -> rows.Row | None:
     return None
 
 
-def drives(tx: Tx, vm_uuid: str) -> list[rows.Row | None]:
-    """For each drive the usable image in it."""
-    isos = attached(tx, vm_uuid)
-    count = max([_wanted(tx, vm_uuid), *(number + 1 for number in isos)])
+def drives(tx: Tx, tags: list[rows.Row]) -> list[rows.Row | None]:
+    """For each drive the usable image in it; from all system tags of the VM."""
+    isos = attached_by(tags)
+    count = max([_wanted(tx, tags), *(number + 1 for number in isos)])
     return [_usable(tx, isos[number]) if number in isos else None for number in range(count)]
 
 
 def first_empty(tx: Tx, vm_uuid: str) -> int:
     """Raises SYS.1006 when every drive has its ISO."""
-    isos = attached(tx, vm_uuid)
-    wanted = _wanted(tx, vm_uuid)
+    tags = rows.find(tx, "SystemTagVO", resource_uuid=vm_uuid)
+    isos, wanted = attached_by(tags), _wanted(tx, tags)
     for number in range(wanted):
         if number not in isos:
             return number
@@ -67,9 +72,8 @@ def users(tx: Tx, image_uuid: str) -> list[rows.Row]:
     return [vm for vm in rows.find(tx, "VmInstanceVO", uuid=uuids) if vm["state"] != "Destroyed"] if uuids else []
 
 
-def _wanted(tx: Tx, vm_uuid: str) -> int:
-    tags = [row["tag"] for row in rows.find(tx, "SystemTagVO", resource_uuid=vm_uuid, inherent=False)]
-    own = system_tag.values(tags, "cdRoms")
+def _wanted(tx: Tx, tags: list[rows.Row]) -> int:
+    own = system_tag.values((row["tag"] for row in tags if not row["inherent"]), "cdRoms")
     return int(own[0]) if own else global_config.whole(tx, "vm", "cdRom.number")
 
 

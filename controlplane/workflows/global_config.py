@@ -19,8 +19,8 @@ _TABLE = "GlobalConfigVO"
 def value(tx: Tx, category: str, name: str) -> str:
     """The entry's value now; its default while nothing is stored."""
     entry = rules.BY_NAME[category, name]
-    row = rows.find_one(tx, _TABLE, category=category, name=name)
-    return str(row["value"]) if row and row["value"] is not None else entry.default
+    found = rows.find(tx, _TABLE, only=("value",), category=category, name=name)
+    return str(found[0]["value"]) if found and found[0]["value"] is not None else entry.default
 
 
 def whole(tx: Tx, category: str, name: str) -> int:

@@ -9,9 +9,9 @@ import logging
 
 from controlplane.agents.client import HostClients
 from controlplane.contract.error import ApiError, Temporary, not_found
-from controlplane.store import rows
+from controlplane.store import allocation
 from controlplane.store.database import Database, Tx
-from controlplane.workflows.network_snapshot import snapshot
+from controlplane.workflows.network_snapshot import Parts, snapshot
 
 log = logging.getLogger("steppe.network")
 _GATHER = 0.002  # seconds, for each VM that waits anywhere: under load fewer, larger snapshots
@@ -25,6 +25,7 @@ class NetworkSync:
     def __init__(self, db: Database, hosts: HostClients) -> None:
         self._db = db
         self._hosts = hosts
+        self._parts: dict[str, Parts] = {}
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
 
@@ -70,16 +71,15 @@ class NetworkSync:
 
     async def _apply(self, host_uuid: str) -> None:
         generation = await self._db.write(lambda tx: _next_generation(tx, host_uuid))
-        spec = await self._db.read(lambda tx: snapshot(tx, host_uuid, generation))
+        parts = self._parts.setdefault(host_uuid, Parts())
+        spec = await self._db.read(lambda tx: snapshot(tx, host_uuid, generation, parts))
         await self._hosts.get(host_uuid).put_network(spec)
 
 
 def _next_generation(tx: Tx, host_uuid: str) -> int:
-    host = rows.lock(tx, "HostVO", host_uuid)
-    if host is None:
+    generation = allocation.next_network_generation(tx, host_uuid)
+    if generation is None:
         raise not_found(f"there is no host {host_uuid}")
-    generation = int(host["network_generation"]) + 1
-    rows.update(tx, "HostVO", host_uuid, network_generation=generation, last_op_date=host["last_op_date"])
     return generation
 
 

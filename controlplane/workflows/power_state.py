@@ -6,7 +6,6 @@ it was when the host was asked, so a late answer never overwrites a newer truth.
 
 import logging
 from collections.abc import Iterable
-from typing import Any
 
 from controlplane.rules.vm_state import RUNNING, STOPPED, UNKNOWN
 from controlplane.store import rows
@@ -54,12 +53,17 @@ async def observe(world: World, host_uuid: str, events: Iterable[Event], before:
 
 def _concerned(tx: Tx, host_uuid: str, uuids: set[str] | None = None) -> Known:
     """VMs that are on this host, and stopped ones that were last."""
-    where: dict[str, Any] = {} if uuids is None else {"uuid": uuids}
-    if uuids is not None and not uuids:
-        return {}
-    placed = rows.find(tx, "VmInstanceVO", host_uuid=host_uuid, **where)
-    left = rows.find(tx, "VmInstanceVO", last_host_uuid=host_uuid, host_uuid=None, state=STOPPED, **where)
-    return {vm["uuid"]: vm for vm in (*placed, *left)}
+    if uuids is None:
+        found = rows.find(tx, "VmInstanceVO", host_uuid=host_uuid)
+        found += rows.find(tx, "VmInstanceVO", last_host_uuid=host_uuid, host_uuid=None, state=STOPPED)
+    else:
+        found = rows.find(tx, "VmInstanceVO", uuid=uuids) if uuids else []
+    left = (None, host_uuid, STOPPED)
+    return {
+        vm["uuid"]: vm
+        for vm in found
+        if vm["host_uuid"] == host_uuid or (vm["host_uuid"], vm["last_host_uuid"], vm["state"]) == left
+    }
 
 
 def _strangers(tx: Tx, uuids: set[str]) -> set[str]:

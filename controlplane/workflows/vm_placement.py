@@ -17,7 +17,7 @@ from controlplane.workflows import global_config
 def choose(tx: Tx, need: Need, scope: Scope) -> Candidate:
     """Take CPU, memory and disk of the best host. Raises HOST_ALLOCATION.1000 that names each host and its reason."""
     need = replace(need, reserved_memory=global_config.size(tx, "kvm", "reservedMemory"))
-    found = [_candidate(row) for row in allocation.hosts_with_storage(tx, scope)]
+    found = allocation.hosts_with_storage(tx, scope)
     reachable = _reachable(tx, {host.cluster_uuid for host in found})
     fit, refused = by_preference(found, need, reachable)
     for host in fit:
@@ -33,7 +33,7 @@ def choose(tx: Tx, need: Need, scope: Scope) -> Candidate:
 
 def why_not(tx: Tx, need: Need, scope: Scope) -> dict[str, str]:
     """By host name why it could not run the VM; empty when one of the scope could."""
-    found = [_candidate(row) for row in allocation.hosts_with_storage(tx, scope)]
+    found = allocation.hosts_with_storage(tx, scope)
     fit, refused = by_preference(found, need, _reachable(tx, {host.cluster_uuid for host in found}))
     return {} if fit else refused
 
@@ -72,24 +72,6 @@ def release_disk(tx: Tx, volume_uuid: str) -> None:
     if ref:
         allocation.take_disk(tx, ref["primary_storage_uuid"], ref["host_uuid"], -ref["size"])
         rows.delete(tx, "LocalStorageResourceRefVO", volume_uuid)
-
-
-def _candidate(row: rows.Row) -> Candidate:
-    return Candidate(
-        host_uuid=row["host_uuid"],
-        name=row["name"],
-        cluster_uuid=row["cluster_uuid"],
-        state=row["state"],
-        status=row["status"],
-        cluster_state=row["cluster_state"],
-        total_memory=row["total_memory"],
-        available_cpu=row["available_cpu"],
-        available_memory=row["available_memory"],
-        storage_uuid=row["storage_uuid"],
-        storage_url=row["storage_url"] or "",
-        storage_usable=row["storage_state"] == "Enabled",
-        available_disk=row["available_disk"] or 0,
-    )
 
 
 def _reachable(tx: Tx, clusters: set[str]) -> dict[str, frozenset[str]]:

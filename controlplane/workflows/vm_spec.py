@@ -24,7 +24,8 @@ def vm_spec(tx: Tx, uuid: str, without: str = "", at: str = "") -> Json:
     l2s = rows.find(tx, "L2NetworkVO", uuid={l3["l2_network_uuid"] for l3 in l3s}) if l3s else []
     bridges = {l2["uuid"]: bridge_name(l2["physical_interface"], l2["vlan"]) for l2 in l2s}
     networks = {l3["uuid"]: (bridges[l3["l2_network_uuid"]], l3["mtu"]) for l3 in l3s}
-    tags = [row["tag"] for row in rows.find(tx, "SystemTagVO", resource_uuid=uuid, inherent=False)]
+    tag_rows = rows.find(tx, "SystemTagVO", resource_uuid=uuid)
+    tags = [row["tag"] for row in tag_rows if not row["inherent"]]
     listen = global_config.value(tx, "kvm", "vm.consoleListen")
     host = rows.get(tx, "HostVO", at or vm["host_uuid"]) if listen == "management" else None
     spec = VmSpec(
@@ -35,9 +36,9 @@ def vm_spec(tx: Tx, uuid: str, without: str = "", at: str = "") -> Json:
         memory_bytes=vm["memory_size"],
         disks=[_disk(volume) for volume in volumes if volume["uuid"] != without],
         nics=[_nic(nic, *networks[nic["l3_network_uuid"]]) for nic in nics],
-        isos=[_drive(iso, volumes[0]["primary_storage_uuid"]) for iso in cd_drive.drives(tx, uuid)],
+        isos=[_drive(iso, volumes[0]["primary_storage_uuid"]) for iso in cd_drive.drives(tx, tag_rows)],
         boot_order=boot_order.lasting(vm),
-        boot_once=boot_order.once(tx, vm),
+        boot_once=boot_order.once(vm, cd_drive.attached_by(tag_rows).values()),
         power="stopped",
         boot_token=vm["boot_token"] or "",
         **start_settings.modes(tx, tags),
@@ -127,7 +128,7 @@ async def ensure_isos(world: World, host_uuid: str, vm_uuid: str) -> None:
 
     def find(tx: Tx) -> tuple[list[rows.Row], str]:
         root = rows.find_one(tx, "VolumeVO", vm_instance_uuid=vm_uuid, type="Root")
-        isos = [iso for iso in cd_drive.drives(tx, vm_uuid) if iso]
+        isos = [iso for iso in cd_drive.drives(tx, rows.find(tx, "SystemTagVO", resource_uuid=vm_uuid)) if iso]
         return isos, root["primary_storage_uuid"] if root else ""
 
     isos, storage_uuid = await world.db.read(find)

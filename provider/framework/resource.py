@@ -6,9 +6,10 @@ Methods get plain Python and raise `Refused` (or any exception that the provider
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from provider.framework.diagnostics import Diagnostics, Path, Refused
+from provider.framework.function import Function
 from provider.framework.plan import Object, Plan
 from provider.framework.schema import Schema
 from provider.framework.types import Value
@@ -30,6 +31,8 @@ class Resource:
 
     type_name: str
     schema: Schema
+    identity: ClassVar[str | None] = None  # the attribute that tells it from all others; `import_state` takes it
+    imported_by: ClassVar[tuple[str, str]] = ("its uuid", "0123456789abcdef0123456789abcdef")  # and an example
 
     def noticed(self, state: Object) -> None:
         """Terraform has this in its state; called before anything is planned, without a client."""
@@ -69,12 +72,26 @@ class DataSource(Protocol):
     def read(self, context: Context, config: Object) -> Object: ...
 
 
+class EphemeralResource(Protocol):
+    """Opened anew in every command that needs it; in no state and in no plan."""
+
+    type_name: str
+    schema: Schema
+
+    def open(self, context: Context, config: Object) -> Object: ...
+
+    def close(self, context: Context) -> None:
+        """The command needs it no more. `context.private` is as `open` left it."""
+
+
 class Provider(Protocol):
     """`configure` returns what `Context.client` will be; it runs before any resource call that has a client."""
 
     schema: Schema
     resources: Sequence[Resource]
     data_sources: Sequence[DataSource]
+    functions: Sequence[Function]
+    ephemeral_resources: Sequence[EphemeralResource]
 
     def configure(self, config: Object, stop: threading.Event, diagnostics: Diagnostics) -> Any: ...
 

@@ -1,8 +1,9 @@
-"""The resources, one module each; `ALL` is what the provider offers."""
+"""The resources, one module each; `ALL` is what the provider offers that has an inventory, and so data sources too."""
 
 from provider.resources.base import Table
 from provider.resources.cluster import Cluster
 from provider.resources.disk_offering import DiskOffering
+from provider.resources.global_config import GlobalConfig
 from provider.resources.host import Host
 from provider.resources.image import Image
 from provider.resources.image_store import ImageStore
@@ -35,3 +36,5 @@ ALL: tuple[Table, ...] = (
     SystemTag(),
     UserTag(),
 )
+
+__all__ = ["ALL", "GlobalConfig"]

@@ -4,7 +4,9 @@ import json
 from collections.abc import Iterable
 
 from provider.framework.diagnostics import Diagnostic, Path
+from provider.framework.function import Function
 from provider.framework.schema import Attr, Nested, Schema
+from provider.framework.types import Type
 from provider.wire import tfplugin6_pb2 as pb
 
 _NESTING = {
@@ -47,8 +49,31 @@ def _attribute(name: str, attribute: Attr) -> pb.Schema.Attribute:
             pb.Schema.Object(attributes=_attributes(nested.attributes), nesting=_NESTING[nested.nesting])
         )
     else:
-        message.type = json.dumps(attribute.shape.spelled()).encode()
+        message.type = spelled(attribute.shape)
     return message
+
+
+def function(source: Function) -> pb.Function:
+    message = pb.Function(
+        parameters=[
+            pb.Function.Parameter(
+                name=one.name,
+                type=spelled(one.type),
+                description=one.description,
+                description_kind=pb.MARKDOWN,
+            )
+            for one in source.parameters
+        ],
+        summary=source.summary,
+        description=source.description,
+        description_kind=pb.MARKDOWN,
+    )
+    getattr(message, "return").type = spelled(source.returns)  # a word of Python's
+    return message
+
+
+def spelled(type_: Type | None) -> bytes:
+    return json.dumps("dynamic" if type_ is None else type_.spelled()).encode()
 
 
 def path(steps: Path) -> pb.AttributePath:

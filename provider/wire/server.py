@@ -44,6 +44,7 @@ def serve(provider: Provider) -> int:
     if "6" not in os.environ.get("PLUGIN_PROTOCOL_VERSIONS", "6").split(","):
         sys.stderr.write("This provider speaks plug-in protocol 6: Terraform 1.0 or newer is needed.\n")
         return 1
+    terraform = os.getppid()  # before it is told anything: it may die at once
     log_to_stderr()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; Terraform tells us what it means
     key, certificate = key_and_certificate()
@@ -53,7 +54,7 @@ def serve(provider: Provider) -> int:
         der = base64.b64encode(_der(certificate)).decode().rstrip("=")
         sys.stdout.write(f"1|6|unix|{directory}/socket|grpc|{der}\n")
         sys.stdout.flush()
-        served.close(in_good_order=_wait_for_end(served))
+        served.close(in_good_order=_wait_for_end(served, terraform))
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     return 0
@@ -103,9 +104,8 @@ class Served:
         return grpc.method_handlers_generic_handler("plugin.GRPCStdio", {"StreamStdio": handler})
 
 
-def _wait_for_end(served: Served) -> bool:
+def _wait_for_end(served: Served, terraform: int) -> bool:
     """True at Shutdown; False when Terraform died without a word: then running changes are cancelled like at Ctrl-C."""
-    terraform = os.getppid()
     while not served.shut.wait(1.0):
         if os.getppid() != terraform:
             log.warning("Terraform has died: cancelling what runs")

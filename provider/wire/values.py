@@ -18,12 +18,38 @@ _UNKNOWN_WIRE = msgpack.ExtType(0, b"\0")
 def decode(message: pb.DynamicValue, type_: Type) -> Value:
     """The value of a message; None when it is null or absent."""
     if message.msgpack:
-        raw = msgpack.unpackb(message.msgpack, ext_hook=lambda _code, _data: UNKNOWN, strict_map_key=False)
+        raw = _unpacked(message.msgpack)
     elif message.json:
         raw = json.loads(message.json)
     else:
         return None
     return conform(raw, type_)
+
+
+def decode_any(message: pb.DynamicValue) -> Value:
+    """A value that brings its type along: a pair of the type's spelling and the value."""
+    spelled, raw = _unpacked(message.msgpack)
+    return _plain(raw, json.loads(spelled))
+
+
+def _unpacked(data: bytes) -> Any:
+    return msgpack.unpackb(data, ext_hook=lambda _code, _data: UNKNOWN, strict_map_key=False)
+
+
+def _plain(raw: Any, spelled: Any) -> Value:
+    """By Terraform's notation of types; `["tuple", […]]` and `"dynamic"` have no place among our own."""
+    if raw is None or raw is UNKNOWN:
+        return raw
+    if spelled == "dynamic":
+        return _plain(raw[1], json.loads(raw[0]))
+    if not isinstance(spelled, list):
+        return conform(raw, Type(spelled))
+    kind, inner = spelled[0], spelled[1]
+    if kind == "object":
+        return {name: _plain(raw[name], member) for name, member in inner.items()}
+    if kind == "map":
+        return {name: _plain(one, inner) for name, one in raw.items()}
+    return [_plain(one, inner[index] if kind == "tuple" else inner) for index, one in enumerate(raw)]
 
 
 def encode(value: Value, type_: Type) -> pb.DynamicValue:

@@ -100,6 +100,8 @@ CONSTRUCTS: list[tuple[str, dict[str, Any], str]] = [
     ("VirtualMachine", {"user_data": Path("/no/such")}, "s/x: user_data: /no/such cannot be read: "),
     ("VirtualMachine", {"ssh_keys": "ssh-rsa A"}, "s/x: ssh_keys must be a list of keys, not 'ssh-rsa A'"),
     ("VirtualMachine", {"host_name": "a"}, "s/x/vm: there is no host_name; did you mean hostname?"),
+    ("DataVolume", {"size": "big"}, "s/x: 'big' is not a size: a whole number and one of B, KiB, "),
+    ("DataVolume", {"on": 5}, "s/x: on must be a host or a uuid, not 5"),
     ("InstallFromIso", {"iso": "i", "disk": 5}, "s/x: disk must be a disk offering or a uuid, not 5"),
 ]
 
@@ -162,6 +164,21 @@ def test_an_install_from_iso_has_an_empty_disk_and_a_move_is_a_wish(steppe: Any,
     (made,) = synthesized(steppe, stack)["resource"]["steppe_vm"].values()
     assert (made["image_uuid"], made["root_disk_offering_uuid"]) == ("i", "d")
     assert made["host_uuid"].startswith("${steppe_host.cluster_right_") and made["allow_restart"] is False
+
+
+def test_a_data_volume_is_attached_once_and_moves_while_it_is_not(steppe: Any, stack: Any) -> None:
+    volume = steppe.DataVolume(stack, "data", size="2 GiB", on="h", storage="p")
+    assert volume.move_to("other") is volume
+    vm = steppe.VirtualMachine(stack, "web", image="i", offering="o", network="n")
+    assert volume.attach_to(vm) is volume
+    with pytest.raises(steppe.StackError, match=r"^s/data: attach_to: the volume is attached already"):
+        volume.attach_to("another")
+    found = synthesized(steppe, stack)["resource"]
+    (made,), (attachment,) = (found[kind].values() for kind in ("steppe_volume", "steppe_volume_attachment"))
+    made.pop("//", None)
+    assert made == {"name": "data", "size": 2**31, "host_uuid": "other", "primary_storage_uuid": "p"}
+    assert attachment["volume_uuid"].startswith("${steppe_volume.data_volume_")
+    assert attachment["vm_uuid"].startswith("${steppe_vm.web_vm_")
 
 
 def test_a_stack_without_the_provider_is_refused_and_an_alias_is_kept(steppe: Any, stack: Any) -> None:

@@ -34,6 +34,7 @@ def flat_network(bindings: Bindings, flavour: str, cloud: Cloud, folder: Path, p
 
 
 @pytest.mark.terraform
+@pytest.mark.timeout(900)  # a dozen runs of Terraform
 def test_the_flat_network_is_applied_changed_and_destroyed_beside_the_stacks_of_one_vm(
     bindings: Bindings, cloud: Cloud, stacks: Stacks, tmp_path: Path
 ) -> None:
@@ -75,6 +76,19 @@ def test_the_flat_network_is_applied_changed_and_destroyed_beside_the_stacks_of_
     after = {one["name"]: one["hostUuid"] for one in cloud.client.query("vm-instances") if one["name"] in ips}
     assert after == {"vm-1": before["vm-2"], "vm-2": before["vm-3"], "vm-3": before["vm-1"]}
     assert terraform.plan() == {}
+
+    with_data = FLAT.replace(
+        "            TerraformOutput(",
+        '            DataVolume(self, f"data-{number}", size="1 GiB").attach_to(vm.move_to(cluster.hosts[number % 3]))\n'
+        "            TerraformOutput(",
+    ).replace("    DEFAULT_USER,\n", "    DEFAULT_USER,\n    DataVolume,\n")
+    flat_network(bindings, "cdktf", cloud, tmp_path / "flat", with_data)
+    terraform.must_apply()
+    assert terraform.plan() == {}
+    volumes = cloud.client.query("volumes", type="Data")
+    vms_by_uuid = {one["uuid"]: one["name"] for one in cloud.client.query("vm-instances")}
+    found = {one["name"]: (vms_by_uuid[one["vmInstanceUuid"]], one["size"]) for one in volumes}
+    assert found == {f"data-{n}": (f"vm-{n}", 2**30) for n in (1, 2, 3)}
 
     stacks.destroy()
     assert cloud.client.query("vm-instances") == cloud.client.query("zones") == []

@@ -2,10 +2,9 @@
 
 import pytest
 
-from tests.provider.test_vm import base, hcl
+from tests.provider.test_vm import hcl
 
 pytestmark = pytest.mark.terraform
-__all__ = ["base"]
 
 
 def said(run) -> str:

@@ -22,7 +22,9 @@ def _attributes(attributes: dict[str, Attr], at: str):
 
 
 @pytest.mark.parametrize(
-    "kind", [*Steppe.resources, *Steppe.data_sources], ids=lambda one: f"{type(one).__name__}-{one.type_name}"
+    "kind",
+    [*Steppe.resources, *Steppe.data_sources, *Steppe.ephemeral_resources],
+    ids=lambda one: f"{type(one).__name__}-{one.type_name}",
 )
 def test_every_attribute_is_described_and_has_one_role(kind):
     assert kind.schema.description

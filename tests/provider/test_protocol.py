@@ -182,3 +182,25 @@ def test_five_mebibytes_in_one_attribute(toy):
     terraform.write('resource "toy_thing" "a" {\n name = "a"\n place = file("big.txt")\n}')
     terraform.must_apply()
     assert len(terraform.state()["toy_thing.a"]["place"]) == 5 << 20
+
+
+def test_an_ephemeral_resource_is_opened_closed_and_in_no_state(serve):
+    provider = Toy()
+    terraform = serve(provider, "toy", "terraform.local/test/toy")
+    (ticket,) = provider.ephemeral_resources
+    used = 'ephemeral "toy_ticket" "t" {\n  who = "%s"\n}\nresource "toy_thing" "a" {\n  name = "one"\n'
+    used += "  secret = ephemeral.toy_ticket.t.token\n}\n"
+    terraform.write(used % "me")
+    terraform.must_apply()
+    assert len(ticket.all) == 2  # for the plan, and for the apply
+    assert ticket.open_ones == set()
+    assert provider.thing.seen_secrets == [ticket.all[-1]]
+    assert ticket.all[-1] not in (terraform.directory / "terraform.tfstate").read_text()
+    terraform.write(used % "nobody")
+    refused = terraform.run("plan", "-no-color")
+    assert not refused.succeeded
+    assert "nobody gets none" in refused.output
+    terraform.write(used % "far too long")
+    assert [summary for summary, _, _ in terraform.complaints()] == ["Invalid who"]
+    terraform.write(used % "me")
+    assert terraform.destroy().succeeded

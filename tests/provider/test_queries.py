@@ -9,11 +9,10 @@ from controlplane.contract.base import Query
 from controlplane.contract.registry import apis
 from provider.data_sources.query import COLLECTIONS
 from provider.resources import ALL
-from tests.provider.test_vm import KEYS, base, hcl, vms
+from tests.provider.test_vm import KEYS, hcl, vms
 from tools.dev.cloud import ROOT
 
 pytestmark = pytest.mark.terraform
-__all__ = ["base"]
 
 
 def test_the_collections_are_those_of_the_contract():

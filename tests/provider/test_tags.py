@@ -2,10 +2,9 @@
 
 import pytest
 
-from tests.provider.test_vm import KEYS, base, hcl, vms
+from tests.provider.test_vm import KEYS, hcl, vms
 
 pytestmark = pytest.mark.terraform
-__all__ = ["base"]
 
 
 def tag(kind: str, resource: str, resource_type: str, text: str, name: str = "t") -> str:

@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from provider.resources import Volume
-from tests.provider.test_vm import base, hcl
+from tests.provider.test_vm import hcl
 
 pytestmark = pytest.mark.terraform
-__all__ = ["base"]
 MIB = 1 << 20
 
 

@@ -4,11 +4,11 @@ import time
 
 import pytest
 
-from tests.provider.test_vm import base, hcl
+from tests.provider.test_vm import hcl
 from tests.provider.test_volume import MIB, block, placed, said, volume
 
 pytestmark = pytest.mark.terraform
-__all__ = ["base", "placed"]
+__all__ = ["placed"]
 
 
 def attachment(volume_name="a", vm="a", name="a", **more):

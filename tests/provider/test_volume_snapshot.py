@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.provider.test_vm import base, hcl
+from tests.provider.test_vm import hcl
 from tests.provider.test_volume import block, placed, said, volume
 
 pytestmark = pytest.mark.terraform
-__all__ = ["base", "placed"]
+__all__ = ["placed"]
 
 
 def snapshot(name, of="steppe_volume.a.uuid", after=None, **more):

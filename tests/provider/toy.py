@@ -21,6 +21,29 @@ PARTS = Nested(
 )
 
 
+class Ticket:
+    """An ephemeral resource that knows whether it was closed."""
+
+    type_name = "toy_ticket"
+    schema = Schema({"who": required(STRING, "", validators=(validate.length(1, 8),)), "token": computed(STRING, "")})
+
+    def __init__(self) -> None:
+        self.open_ones: set[str] = set()
+        self.all: list[str] = []
+
+    def open(self, context: Context, config: Object) -> Object:
+        if config["who"] == "nobody":
+            raise Refused("No ticket", "nobody gets none", ("who",))
+        token = f"{config['who']}-{len(self.all)}"
+        self.all.append(token)
+        self.open_ones.add(token)
+        context.private["token"] = token
+        return config | {"token": token}
+
+    def close(self, context: Context) -> None:
+        self.open_ones.remove(context.private["token"])
+
+
 class Thing(Resource):
     type_name = "toy_thing"
     schema = Schema(
@@ -117,6 +140,8 @@ class Toy:
         self.thing = Thing()
         self.resources = (self.thing,)
         self.data_sources = (Echo(),)
+        self.functions = ()
+        self.ephemeral_resources = (Ticket(),)
 
     def configure(self, config: Object, stop: threading.Event, diagnostics: Diagnostics) -> object:
         if config["greeting"] == "rude":

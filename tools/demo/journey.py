@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tools.demo import python_stack
 from tools.demo.footprint import Footprint, footprint
 from tools.demo.guest import Guest
 from tools.demo.proof import NotProven, Scene, all_proofs, vms_of
@@ -95,6 +96,7 @@ class Journey:
         if self.stack.plan():
             raise NotProven("a second plan should be empty; terraform wants to change something")
         yield "a second terraform plan is empty"
+        yield python_stack.prove(self.folder / "python", self.cloud.endpoint, self.cloud.password, self.show)
 
     def destroy(self) -> str:
         """Destroy, and prove that nothing is left on either host."""

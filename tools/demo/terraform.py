@@ -30,7 +30,7 @@ class Stack:
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        for source in example.glob("*.tf"):
+        for source in (*example.glob("*.tf"), *example.glob("*.tf.json")):
             shutil.copy(source, folder)
         (folder / "terraform.tfvars.json").write_text(json.dumps(variables, indent=2))
         if overrides:

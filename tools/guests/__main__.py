@@ -4,7 +4,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from tools.guests import debian, kernel, nano, tiny
+from tools.guests import debian, installer, kernel, nano, tiny
 from tools.guests.cache import image
 
 BUILDERS = {
@@ -13,6 +13,7 @@ BUILDERS = {
     "tiny": tiny.DISK,
     "tiny-iso": tiny.ISO,
     "debian": debian.DISK,
+    "installer": installer.ISO,
     "kernel": kernel.KERNEL,
 }
 

@@ -43,6 +43,14 @@ class Utc(TypeDecorator[datetime.datetime]):
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime.datetime | None:
         return value.replace(tzinfo=datetime.UTC) if value else None
 
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        """SQLite keeps dates as text, and Python reads that faster than SQLAlchemy does."""
+        return _from_text if dialect.name == "sqlite" else super().result_processor(dialect, coltype)
+
+
+def _from_text(value: str | None) -> datetime.datetime | None:
+    return datetime.datetime.fromisoformat(value).replace(tzinfo=datetime.UTC) if value else None
+
 
 def now() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC)

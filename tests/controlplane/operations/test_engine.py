@@ -90,7 +90,9 @@ async def test_a_caller_who_leaves_does_not_lose_the_operation(start: Start, reg
     asking = asyncio.ensure_future(engine.submit("work", {}, uuid=UUID))
     await asyncio.sleep(0)
     asking.cancel()
-    await asyncio.sleep(0.3)
+    async with asyncio.timeout(20):
+        while await engine.get(UUID) is None:
+            await asyncio.sleep(0.02)
     assert (await end_of(engine, UUID)).state == "done"
 
 

@@ -1,7 +1,5 @@
 """Which host, and why not the others."""
 
-from dataclasses import replace
-
 import pytest
 
 from controlplane.rules.placement import Candidate, Need, by_preference, explain, refusal
@@ -45,7 +43,7 @@ def test_what_just_fits_fits():
     ],
 )
 def test_each_lack_is_a_reason(change, said):
-    assert said in (refusal(replace(HOST, **change), NEED, REACH["c"]) or "")
+    assert said in (refusal(HOST._replace(**change), NEED, REACH["c"]) or "")
 
 
 def test_a_network_that_is_not_attached_is_a_reason():
@@ -53,15 +51,15 @@ def test_a_network_that_is_not_attached_is_a_reason():
 
 
 def test_the_least_used_comes_first_and_the_others_are_explained():
-    idle = replace(HOST, host_uuid="i", name="idle", available_memory=8 * GIB)
-    down = replace(HOST, host_uuid="d", name="down", status="Connecting")
+    idle = HOST._replace(host_uuid="i", name="idle", available_memory=8 * GIB)
+    down = HOST._replace(host_uuid="d", name="down", status="Connecting")
     fit, refused = by_preference([HOST, idle, down], NEED, REACH)
     assert [host.name for host in fit] == ["idle", "host"]
     assert explain(refused) == "host down: it is Connecting"
 
 
 def test_a_host_with_one_fit_storage_is_not_explained():
-    poor = replace(HOST, storage_uuid="t", available_disk=0)
+    poor = HOST._replace(storage_uuid="t", available_disk=0)
     fit, refused = by_preference([HOST, poor], NEED, REACH)
     assert (len(fit), refused) == (1, {})
 

@@ -298,6 +298,32 @@ def _quota(account, name):
     return {"identityUuid": account, "name": name, "value": 1}
 
 
+async def test_what_could_be_attached_is_told_of_the_callers_own(tenants):
+    made, iso = tenants.made, tenants.made.iso
+    vms = {one: await tenants.vm(one) for one in (tenants.alice, tenants.bob)}
+    volumes = {
+        one: await made.call("CreateDataVolume", caller=one, name="data", diskSize=1 << 20)
+        for one in (tenants.alice, tenants.bob)
+    }
+
+    async def uuids(caller, api, **of):
+        return [found["uuid"] for found in await made.call(api, caller=caller, **of)]
+
+    for one, other in ((tenants.alice, tenants.bob), (tenants.bob, tenants.alice)):
+        vm, volume = {"vmInstanceUuid": vms[one]["uuid"]}, {"volumeUuid": volumes[one]["uuid"]}
+        assert await uuids(one, "GetVmAttachableDataVolume", **vm) == [volumes[one]["uuid"]]
+        assert await uuids(one, "GetDataVolumeAttachableVm", **volume) == [vms[one]["uuid"]]
+        assert await uuids(one, "GetCandidateIsoForAttachingVm", **vm) == [], "nobody shared the ISO"
+        await tenants.refused("SYS.1003", "GetVmAttachableDataVolume", other, **vm)
+        await tenants.refused("SYS.1003", "GetDataVolumeAttachableVm", other, **volume)
+        await tenants.refused("SYS.1003", "GetCandidateIsoForAttachingVm", other, **vm)
+    assert len(await made.call("GetVmAttachableDataVolume", vmInstanceUuid=vms[tenants.bob]["uuid"])) == 2
+    await made.call("ShareResource", resourceUuids=[iso], accountUuids=[tenants.alice.account_uuid])
+    candidates = "GetCandidateIsoForAttachingVm"
+    assert await uuids(tenants.alice, candidates, vmInstanceUuid=vms[tenants.alice]["uuid"]) == [iso]
+    assert await uuids(tenants.bob, candidates, vmInstanceUuid=vms[tenants.bob]["uuid"]) == []
+
+
 async def test_an_administrators_api_is_refused_to_others(cloud):
     stranger = Caller("a" * 32)
     for name, api in apis.items():

@@ -42,6 +42,17 @@ async def test_a_list_of_any_length_is_one_value(db: Database, count: int) -> No
     await db.write(work)
 
 
+async def test_an_index_serves_a_list(db: Database) -> None:
+    if not db.is_sqlite:
+        pytest.skip("PostgreSQL's planner decides by the number of rows")
+    statement = select(VM.c.name).where(among(VM.c.uuid, "sought"), among(VM.c.state, "states"))
+    sql = str(statement.compile(dialect=db.engine.dialect))
+    plan = await db.read(lambda tx: tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", ("[]", "[]")).all())
+    assert [row[3] for row in plan if "VmInstanceVO" in row[3]] == [
+        "SEARCH VmInstanceVO USING INDEX sqlite_autoindex_VmInstanceVO_1 (uuid=?)"
+    ]
+
+
 async def test_an_error_tells_no_value(db: Database) -> None:
     await db.write(lambda tx: rows.insert(tx, "ZoneVO", uuid="a" * 32, name="secret"))
     with pytest.raises(IntegrityError) as raised:

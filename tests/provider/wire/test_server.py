@@ -47,7 +47,9 @@ def test_handshake_call_and_shutdown_leave_nothing(tmp_path):
         request = pb.GetMetadata.Request()
         metadata = call(connected, "/tfplugin6.Provider/GetMetadata", request, pb.GetMetadata.Response)
         assert "steppe_vm" in {one.type_name for one in metadata.resources}
-        assert {f"{one.type_name}s" for one in metadata.resources} <= {one.type_name for one in metadata.data_sources}
+        plurals = {f"{one.type_name}s" for one in metadata.resources} - {"steppe_global_configs"}
+        assert plurals <= {one.type_name for one in metadata.data_sources}
+        assert [one.type_name for one in metadata.ephemeral_resources] == ["steppe_console_access"]
         call(connected, "/plugin.GRPCController/Shutdown", pb.Nothing(), pb.Nothing)
     assert process.wait(10) == 0
     assert [one.name for one in tmp_path.iterdir()] == ["steppe-provider"]

@@ -1,0 +1,100 @@
+"""Resource identity, as Terraform 1.12 and later use it. No such core was at hand: a client of the protocol asks instead."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+import pytest
+
+from provider.framework.types import STRING, UNKNOWN, object_of
+from provider.main import Steppe
+from provider.wire import tfplugin6_pb2 as pb
+from provider.wire import values
+from provider.wire.server import Served
+
+ZONE = next(one for one in Steppe.resources if one.type_name == "steppe_zone").schema.type
+IDENTITY = object_of({"uuid": STRING})
+Ask = Callable[..., Any]
+
+
+@pytest.fixture
+def ask(cloud, monkeypatch, tmp_path) -> Iterator[Ask]:
+    """`ask("ReadResource", type_name=…)` → the answer of the provider, which is at that control plane."""
+    for name, value in cloud.environment.items():
+        monkeypatch.setenv(name, value)
+    served = Served(Steppe(), f"unix:{tmp_path}/s")
+
+    def call(name: str, **fields: Any) -> Any:
+        kind = getattr(pb, name)
+        on = channel.unary_unary(
+            f"/tfplugin6.Provider/{name}", kind.Request.SerializeToString, kind.Response.FromString
+        )
+        return on(kind.Request(**fields), timeout=60)
+
+    with grpc.insecure_channel(f"unix:{tmp_path}/s") as channel:
+        empty = values.encode(dict.fromkeys(Steppe.schema.attributes), Steppe.schema.type)
+        assert not call("ConfigureProvider", config=empty).diagnostics
+        yield call
+    served.close()
+
+
+def zone(**given: Any) -> pb.DynamicValue:
+    return values.encode(dict.fromkeys(ZONE.members) | given, ZONE)
+
+
+def identity(data: pb.ResourceIdentityData) -> Any:
+    return values.decode(data.identity_data, IDENTITY)
+
+
+def test_every_resource_has_its_uuid_as_identity(ask: Ask):
+    schemas = ask("GetResourceIdentitySchemas").identity_schemas
+    # An entry of the global configuration is no resource of the control plane, and has no uuid.
+    assert set(schemas) == {one.type_name for one in Steppe.resources} - {"steppe_global_config"}
+    for name, one in schemas.items():
+        (attribute,) = one.identity_attributes
+        assert (attribute.name, attribute.type, attribute.required_for_import) == ("uuid", b'"string"', True), name
+        assert attribute.description
+
+
+def test_identity_goes_along_through_the_life_of_a_resource(ask: Ask, cloud):
+    nothing, wished = values.encode(None, ZONE), zone(name="zone")
+    of_zone = {"type_name": "steppe_zone"}
+    planned = ask("PlanResourceChange", **of_zone, prior_state=nothing, proposed_new_state=wished, config=wished)
+    assert not planned.HasField("planned_identity"), "nobody knows it before it is made"
+    assert values.decode(planned.planned_state, ZONE)["uuid"] is UNKNOWN
+    made = ask(
+        "ApplyResourceChange", **of_zone, prior_state=nothing, planned_state=planned.planned_state, config=wished
+    )
+    known = cloud.only("zones", name="zone")["uuid"]
+    assert identity(made.new_identity) == {"uuid": known}
+
+    read = ask("ReadResource", **of_zone, current_state=made.new_state, current_identity=made.new_identity)
+    assert identity(read.new_identity) == {"uuid": known}
+    state = values.decode(read.new_state, ZONE)
+    renamed = values.encode(state | {"name": "region"}, ZONE)
+    update = ask(
+        "PlanResourceChange", **of_zone, prior_state=read.new_state, proposed_new_state=renamed,
+        config=zone(name="region"), prior_identity=read.new_identity,
+    )  # fmt: skip
+    assert identity(update.planned_identity) == {"uuid": known}
+
+    imported = ask("ImportResourceState", **of_zone, identity=read.new_identity)
+    (one,) = imported.imported_resources
+    assert identity(one.identity) == {"uuid": known} and values.decode(one.state, ZONE)["name"] == "zone"
+    (again,) = ask("ImportResourceState", **of_zone, id=known).imported_resources
+    assert again.state == one.state and again.identity == one.identity
+
+    raw = pb.RawState(json=f'{{"uuid": "{known}", "older": 1}}'.encode())
+    upgraded = ask("UpgradeResourceIdentity", **of_zone, version=0, raw_identity=raw)
+    assert identity(upgraded.upgraded_identity) == {"uuid": known}
+
+    gone = ask("ApplyResourceChange", **of_zone, prior_state=read.new_state, planned_state=nothing, config=nothing)
+    assert not gone.diagnostics and not gone.HasField("new_identity")
+    absent = ask("ReadResource", **of_zone, current_state=read.new_state)
+    assert not absent.HasField("new_identity") and values.decode(absent.new_state, ZONE) is None
+
+
+def test_an_import_by_an_empty_identity_is_refused(ask: Ask):
+    empty = pb.ResourceIdentityData(identity_data=values.encode({"uuid": None}, IDENTITY))
+    (complaint,) = ask("ImportResourceState", type_name="steppe_zone", identity=empty).diagnostics
+    assert complaint.detail == "An import of steppe_zone needs the identity's uuid."
