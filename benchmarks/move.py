@@ -17,6 +17,7 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
+from benchmarks.priority import ahead
 from tools.demo.guest import TINY
 from tools.demo.journey import Journey
 from tools.demo.proof import Scene, Vm, logs_in, vms_of
@@ -35,6 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
+    ahead()
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
         journey = MoveAVm(TINY, Path(name) / "journey", say=lambda _: None)
         try:
