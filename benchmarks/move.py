@@ -17,10 +17,11 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
+from benchmarks.priority import ahead
 from tools.demo.guest import TINY
 from tools.demo.journey import Journey
 from tools.demo.proof import Scene, Vm, logs_in, vms_of
-from tools.lab import Host
+from tools.lab import Host, wait_until
 
 DATA_MIB = 256
 HAND = "by-hand"
@@ -35,6 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
+    ahead()
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
         journey = MoveAVm(TINY, Path(name) / "journey", say=lambda _: None)
         try:
@@ -54,7 +56,7 @@ def _run(journey: MoveAVm, runs: int) -> None:
     declared, by_hand, live = [], [], []
     _clone(journey, vm, here)
     for _ in range(runs):
-        declared.append(_declared(journey, vm, there))  # first: it brings the base image too
+        declared.append(_declared(journey, scene, vm, here, there))  # first: it brings the base image too
         by_hand.append(_by_hand(here, there))
         here, there = there, here
     vm = Vm(vm.name, vm.uuid, vm.ip, vm.mac, here.name)
@@ -92,8 +94,8 @@ def _api(journey: MoveAVm, vm: Vm, name: str, **parameters: object) -> None:
     journey.cloud.api.action(f"/vm-instances/{vm.uuid}", name, parameters, timeout=600)
 
 
-def _declared(journey: MoveAVm, vm: Vm, there: Host) -> float:
-    time.sleep(15)  # the guest is up and hears its power button
+def _declared(journey: MoveAVm, scene: Scene, vm: Vm, here: Host, there: Host) -> float:
+    logs_in(scene, Vm(vm.name, vm.uuid, vm.ip, vm.mac, here.name))  # it is up and hears its power button
     began = time.perf_counter()
     _api(journey, vm, "stopVmInstance")
     _api(journey, vm, "localStorageMigrateVm", destHostUuid=_uuid(journey, there))
@@ -110,6 +112,7 @@ def _clone(journey: MoveAVm, vm: Vm, host: Host) -> None:
     (disk,) = re.findall(r"<source file='([^']+\.qcow2)'", xml)
     xml = re.sub(r"<uuid>.*?</uuid>", "", xml).replace(f"<name>{vm.uuid}</name>", f"<name>{HAND}</name>")
     xml = re.sub(r"<interface.*?</interface>|<(serial|console) .*?</\1>", "", xml, flags=re.DOTALL)
+    xml = xml.replace("</devices>", "<serial type='file'><source path='/srv/hand.log'/></serial></devices>")
     copy = f"{Path(disk).parent}/{HAND}.qcow2"
     (host.directory / "srv/hand.xml").write_text(xml.replace(disk, copy))
     _api(journey, vm, "stopVmInstance")
@@ -124,22 +127,22 @@ def _clone(journey: MoveAVm, vm: Vm, host: Host) -> None:
 
 
 def _by_hand(here: Host, there: Host) -> float:
-    time.sleep(15)
+    log = here.directory / "srv/hand.log"
+    wait_until(lambda: "TINY READY" in log.read_text(errors="replace"), "the guest is up", 180)
     disk = (here.directory / "srv/disk").read_text()
     virsh = ("virsh", "-c", "qemu:///system")
     there.inside.run("mkdir", "-p", str(Path(disk).parent))
     began = time.perf_counter()
-    here.inside.run(*virsh, "shutdown", HAND)
     while "shut off" not in here.inside.run(*virsh, "domstate", HAND):
-        time.sleep(0.1)
-        if time.perf_counter() - began > 60:
-            here.inside.run(*virsh, "destroy", HAND, check=False)
+        here.inside.run(*virsh, "shutdown", HAND, check=False)
+        time.sleep(0.2)
     xml = here.inside.run(*virsh, "dumpxml", "--inactive", HAND)
     there.inside.run("rsync", "--whole-file", f"rsync://{here.address}:8730/root{disk}", disk, timeout=600)
     (there.directory / "srv/hand.xml").write_text(xml)
     there.inside.run(*virsh, "define", "/srv/hand.xml")
     there.inside.run(*virsh, "start", HAND)
     seconds = time.perf_counter() - began
+    log.unlink()
     here.inside.run(*virsh, "undefine", HAND)
     here.inside.run("rm", disk)
     (there.directory / "srv/disk").write_text(disk)

@@ -38,6 +38,16 @@ class Live(MoveAVm):
         assert answer is not None and answer.status == 202, answer
         return job
 
+    def copying(self, job: str) -> None:
+        """Returns when the guest is on its way; how much there is to copy is known only as it goes."""
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            progress = self.cloud.api._poll(job, 0, None).body.get("progress", {})
+            if progress.get("done") and progress["text"].startswith("moving"):
+                return
+            time.sleep(0.1)
+        raise AssertionError("the guest does not set out")
+
     def domains(self) -> dict[str, str]:
         """By host, what libvirt knows."""
         return {

@@ -139,7 +139,7 @@ def ping(scene: Scene, one: Vm, other: Vm) -> str:
 def serial(scene: Scene, vm: Vm) -> str:
     """The end of the guest's console, for whoever looks for the reason."""
     logs = sorted((scene.lab.hosts[vm.host].directory / "log").rglob(f"*{vm.uuid}*"))
-    text = "\n".join(path.read_text(errors="replace") for path in logs)
+    text = "\n".join(path.read_text(errors="replace") for path in logs if path.is_file())
     return "console: …" + text[-1500:] if text else f"no console log of {vm.name} on {vm.host}"
 
 
