@@ -22,6 +22,7 @@ from typing import Any
 
 import aiohttp
 
+from benchmarks.priority import ahead
 from tools.dev.cloud import SimulatedCloud
 from tools.dev.content import populate
 
@@ -155,6 +156,7 @@ def main() -> None:
         asyncio.run(measure(options.url, options.password, options.counts, cpu, str, False))
         return
     with own_cloud() as cloud:
+        ahead(cloud.pids)
 
         def spent() -> list[float]:
             return [*map(cpu_seconds, cloud.pids), time.process_time()]

@@ -54,8 +54,8 @@ def _run(journey: MoveAVm, runs: int) -> None:
     declared, by_hand, live = [], [], []
     _clone(journey, vm, here)
     for _ in range(runs):
+        declared.append(_declared(journey, vm, there))  # first: it brings the base image too
         by_hand.append(_by_hand(here, there))
-        declared.append(_declared(journey, vm, there))
         here, there = there, here
     vm = Vm(vm.name, vm.uuid, vm.ip, vm.mac, here.name)
     here.inside.run("virsh", "-c", "qemu:///system", "destroy", HAND, check=False)

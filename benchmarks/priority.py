@@ -13,5 +13,6 @@ def ahead(others: Iterable[int] = ()) -> None:
     with contextlib.suppress(OSError):
         os.setsid()  # a scheduling group of our own; not when started from a prompt, whose group it would be
         for pid in (os.getpid(), *others):
-            os.setpriority(os.PRIO_PROCESS, pid, _FIRST)
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                os.setpriority(os.PRIO_PROCESS, int(thread), _FIRST)
             Path(f"/proc/{pid}/autogroup").write_text(str(_FIRST))

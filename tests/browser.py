@@ -44,7 +44,9 @@ class Tab:
         await self.command("Page.navigate", url=url)
 
     async def script(self, text: str) -> Any:
-        answer = await self.command("Runtime.evaluate", expression=text, returnByValue=True, awaitPromise=True)
+        answer = await self.command(
+            "Runtime.evaluate", expression=text, returnByValue=True, awaitPromise=True, userGesture=True
+        )
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 

@@ -99,6 +99,19 @@ class MigrateVm(Api):
 
 
 @api
+class GetVmMigrationCandidateHosts(Api):
+    """Where MigrateVm may take a running VM now, and for every other host of its storage why not."""
+
+    kind: ClassVar[Literal["query", "read", "change"]] = "read"
+    route = Route("GET", "/vm-instances/{vmInstanceUuid}/migration-target-hosts")
+    package = "org.zstack.header.vm"
+    result = MigratableHosts
+    result_key = None
+    references = {"vm_instance_uuid": "VmInstanceVO"}
+    vm_instance_uuid: Uuid
+
+
+@api
 class LocalStorageGetVolumeMigratableHosts(Api):
     kind: ClassVar[Literal["query", "read", "change"]] = "read"
     route = Route("GET", "/volumes/{volumeUuid}/migration-target-hosts")

@@ -5,6 +5,7 @@ from typing import Any
 from controlplane.contract.host import HostInventory
 from controlplane.contract.migration import (
     ExcludedHost,
+    GetVmMigrationCandidateHosts,
     LocalStorageGetVolumeMigratableHosts,
     LocalStorageMigrateVm,
     LocalStorageMigrateVolume,
@@ -16,7 +17,7 @@ from controlplane.services.registry import Caller, answers, checks
 from controlplane.store import rows
 from controlplane.store.database import Tx
 from controlplane.workflows.inventories import must_get
-from controlplane.workflows.migration_rules import move_running, move_vm, move_volume
+from controlplane.workflows.migration_rules import move_running, move_vm, move_volume, running_vm_targets
 from controlplane.workflows.volume_files import files_of
 from controlplane.workflows.world import World
 
@@ -34,6 +35,20 @@ def vm_can_be_moved(tx: Tx, message: LocalStorageMigrateVm) -> None:
 @checks(MigrateVm)
 def running_vm_can_be_moved(tx: Tx, message: MigrateVm) -> None:
     move_running(tx, message.vm_instance_uuid, message.host_uuid)
+
+
+@answers(GetVmMigrationCandidateHosts)
+async def candidate_hosts(world: World, _caller: Caller, message: GetVmMigrationCandidateHosts) -> dict[str, Any]:
+    def read(tx: Tx) -> MigratableHosts:
+        fit, excluded = [], []
+        for host, reason in running_vm_targets(tx, message.vm_instance_uuid):
+            if reason is None:
+                fit.append(HostInventory.model_validate(host))
+            else:
+                excluded.append(ExcludedHost(host_uuid=host["uuid"], name=host["name"], reason=reason))
+        return MigratableHosts(inventories=fit, excluded=excluded)
+
+    return (await world.db.read(read)).wire()
 
 
 @answers(LocalStorageGetVolumeMigratableHosts)

@@ -162,6 +162,8 @@ async def change_state(op: Operation[World], message: ChangeHostState) -> dict[s
 def refuse_while_running(tx: Tx, uuid: str) -> None:
     if running := rows.find(tx, "VmInstanceVO", host_uuid=uuid):
         raise refused(f"{len(running)} VMs are on this host: {names(running)}; stop or move them first")
+    if coming := rows.find(tx, "VmInstanceVO", dest_host_uuid=uuid):
+        raise refused(f"{len(coming)} VMs are on their way to this host: {names(coming)}; wait, or cancel their moves")
 
 
 def names(found: list[rows.Row]) -> str:

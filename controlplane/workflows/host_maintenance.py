@@ -31,7 +31,8 @@ Json = dict[str, Any]
 
 def must_be_drainable(tx: Tx, message: ChangeHostState) -> None:
     """Raises with why not for each VM that cannot leave."""
-    reasons = []
+    coming = rows.find(tx, "VmInstanceVO", dest_host_uuid=message.uuid)
+    reasons = [f"VM {vm['name']} ({vm['uuid']}) is on its way here" for vm in coming]
     for vm in _vms_on(tx, message):
         try:
             _way(tx, vm, message)

@@ -92,19 +92,40 @@ def move_running(tx: Tx, vm_uuid: str, dest_uuid: str | None) -> Move:
     return move_anywhere(tx, vm_uuid, lambda dest: _move_running(tx, vm, dest))
 
 
+def running_vm_targets(tx: Tx, vm_uuid: str) -> list[tuple[rows.Row, str | None]]:
+    """Each other host of the VM's storage, and why it cannot go there. Raises what stands in the way anywhere."""
+    vm = must_get(tx, "VmInstanceVO", vm_uuid)
+    must_allow("MigrateVm", vm_uuid, vm["state"])
+    _must_be_allowed(tx, vm)
+    found: list[tuple[rows.Row, str | None]] = []
+    for host in _hosts_of_its_storage(tx, vm):
+        try:
+            _move_running(tx, vm, host["uuid"])
+        except ApiError as error:
+            found.append((host, error.error.details))
+        else:
+            found.append((host, None))
+    return found
+
+
 def move_anywhere(tx: Tx, vm_uuid: str, check: Callable[[str], Move]) -> Move:
     """To the least used host that `check` lets pass."""
     vm = must_get(tx, "VmInstanceVO", vm_uuid)
-    root = must_get(tx, "LocalStorageResourceRefVO", vm["root_volume_uuid"])
-    parts = rows.find(tx, "LocalStorageHostRefVO", primary_storage_uuid=root["primary_storage_uuid"])
-    hosts = rows.find(tx, "HostVO", uuid={part["host_uuid"] for part in parts} - {root["host_uuid"]})
     reasons = {}
-    for host in sorted(hosts, key=lambda host: (-(host["available_memory_capacity"] or 0), host["uuid"])):
+    for host in _hosts_of_its_storage(tx, vm):
         try:
             return check(host["uuid"])
         except ApiError as error:
             reasons[host["name"]] = error.error.details
     raise ApiError("HOST_ALLOCATION.1000", f"no host can take over VM {vm['name']} ({vm_uuid}): {explain(reasons)}")
+
+
+def _hosts_of_its_storage(tx: Tx, vm: rows.Row) -> list[rows.Row]:
+    """All but its own, the least used first."""
+    root = must_get(tx, "LocalStorageResourceRefVO", vm["root_volume_uuid"])
+    parts = rows.find(tx, "LocalStorageHostRefVO", primary_storage_uuid=root["primary_storage_uuid"])
+    hosts = rows.find(tx, "HostVO", uuid={part["host_uuid"] for part in parts} - {root["host_uuid"]})
+    return sorted(hosts, key=lambda host: (-(host["available_memory_capacity"] or 0), host["uuid"]))
 
 
 def _must_be_allowed(tx: Tx, vm: rows.Row) -> None:

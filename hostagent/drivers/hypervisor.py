@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import libvirt
+import structlog
 
 from hostagent.contract.error import HostError, broken
 from hostagent.contract.vm import ConsoleKind, Migration, VmState
@@ -23,6 +24,7 @@ from hostagent.drivers.live_migration import LiveMigration
 from hostagent.ports.hypervisor import Domain, DomainStatus, HypervisorFacts, Watcher
 
 T = TypeVar("T")
+logger = structlog.get_logger("hostagent.libvirt")
 START, DESTROY = 60.0, 30.0  # seconds; destroying a hung QEMU takes ten
 UNDEFINE = (
     libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
@@ -222,8 +224,11 @@ def _expanded(connection: Any, domain_type: str, model: str) -> str:
     if not model:
         return ""
     flags = libvirt.VIR_CONNECT_BASELINE_CPU_EXPAND_FEATURES
-    expanded = connection.baselineHypervisorCPU(None, "x86_64", "pc", domain_type, [model], flags)
-    return str(expanded)
+    try:
+        return str(connection.baselineHypervisorCPU(None, "x86_64", "pc", domain_type, [model], flags))
+    except libvirt.libvirtError as error:  # guests run all the same; libvirt itself compares when one moves
+        logger.warning("the features of the host's CPU model are not known", reason=error.get_error_message())
+        return ""
 
 
 def _version(number: int) -> str:

@@ -142,7 +142,7 @@ class ExportServer:
     def _converse(self, plain: socket.socket) -> None:
         try:
             plain.settimeout(HANDSHAKE)
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            peer_wire.keep_watch(plain)
             with self._context.wrap_socket(plain, server_side=True) as connection:
                 connection.settimeout(peer_wire.SILENCE)
                 self._answer(connection)

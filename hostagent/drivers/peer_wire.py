@@ -21,6 +21,7 @@ from hostagent.ports.peers import Source
 
 LARGEST = 64 << 20  # bytes of a frame: the map of a file of many terabytes
 CONNECT = 5.0  # seconds
+DEAD = 45
 SILENCE = 20.0  # seconds after which the other side counts as gone
 _LENGTH = struct.Struct(">I")
 Frame = dict[str, Any]
@@ -49,6 +50,15 @@ def peer_name(connection: ssl.SSLSocket) -> str:
     return next((value for part in subject for key, value in part if key == "commonName"), "")
 
 
+def keep_watch(plain: socket.socket) -> None:
+    """A peer that falls silent is noticed within DEAD seconds, also by who only waits or only sends."""
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 5)):
+        plain.setsockopt(socket.IPPROTO_TCP, option, value)
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD * 1000)
+
+
 def connect(context: ssl.SSLContext, source: Source) -> ssl.SSLSocket:
     """A connection to that agent, which has let us in. Raises: HostError."""
     try:
@@ -60,7 +70,7 @@ def connect(context: ssl.SSLContext, source: Source) -> ssl.SSLSocket:
 def _connect(context: ssl.SSLContext, source: Source) -> ssl.SSLSocket:
     plain = socket.create_connection((source.ip, source.port), CONNECT)
     try:
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        keep_watch(plain)
         plain.settimeout(SILENCE)
         connection = context.wrap_socket(plain, server_hostname=source.ip)
         if peer_name(connection) != source.agent_uuid:

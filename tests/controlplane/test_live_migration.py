@@ -122,6 +122,33 @@ async def test_what_is_refused(cloud):
     assert (await migrate(cloud, vm))["hostUuid"] == dest
 
 
+async def test_candidates_and_why_not_the_others(live):
+    vm = await live.vm(hostUuid=live.hosts[0])
+    ask = {"vmInstanceUuid": vm["uuid"]}
+    found = await live.answer("GetVmMigrationCandidateHosts", **ask)
+    assert ([host["uuid"] for host in found["inventories"]], found["excluded"]) == ([live.hosts[1]], [])
+    await put(live, "HostVO", live.hosts[1], state="Disabled")
+    found = await live.answer("GetVmMigrationCandidateHosts", **ask)
+    assert found["inventories"] == []
+    (excluded,) = found["excluded"]
+    assert excluded["hostUuid"] == live.hosts[1]
+    assert "is Disabled, it must be Enabled" in excluded["reason"]
+    await live.call("StopVmInstance", uuid=vm["uuid"])
+    await refused("VM.1008", "the VM is Stopped", live.answer("GetVmMigrationCandidateHosts", **ask))
+
+
+async def test_a_host_to_which_a_vm_is_on_its_way_stays(live):
+    vm = await live.vm(hostUuid=live.hosts[0])
+    live.sims[live.hosts[0]].delay("hypervisor.migrate", 1, times=1)
+    moving = asyncio.ensure_future(migrate(live, vm))
+    while (await live.get("VmInstanceVO", vm["uuid"]))["state"] != "Migrating":
+        await asyncio.sleep(0.01)
+    await refused("SYS.1006", "on their way to this host: vm", live.call("DeleteHost", uuid=live.hosts[1]))
+    maintain = live.call("ChangeHostState", uuid=live.hosts[1], stateEvent="maintain")
+    await refused("SYS.1006", "is on its way here", maintain)
+    assert (await moving)["hostUuid"] == live.hosts[1]
+
+
 # -- the CPU -----------------------------------------------------------------------------------------------------
 
 

@@ -1,10 +1,12 @@
 """The console's page in a real browser, showing the screen of a real guest by VNC and by SPICE."""
 
 import asyncio
+import json
 import os
 import shutil
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -30,15 +32,21 @@ from tests.controlplane.cloud import InProcess
 from tests.controlplane.test_console import listening
 from tests.hostagent.real_agent import put
 from tests.hostagent.specs import VM
+from tests.hostagent.test_boot_and_media import cached_iso
 from tests.hostagent.test_console import served
+from tools.guests import echo
 from tools.lab import Host
 
 pytestmark = [pytest.mark.host, pytest.mark.skipif(not shutil.which("chromium"), reason="needs Chromium")]
 
+TEXT = "Paste: ls -l /tmp | wc\n[a_B] {c} \"d\" 'e' <f@g.h> ~$1+2=3? 100%!\n"
+
 
 @pytest.mark.parametrize("mode", ["vnc", "spice"])
 async def test_the_page_shows_the_screen(agent: Agent, machine: Host, tmp_path: Path, mode: str) -> None:
-    await put(agent, console_mode=mode, memory_bytes=64 << 20)
+    cd = cached_iso(machine, echo.ISO, "7" * 32)
+    guest = {"console_mode": mode, "memory_bytes": 64 << 20, "isos": [cd], "boot_order": ["CdRom"]}
+    log = Path((await put(agent, **guest)).serial_log)
     import_all()
     db = Database(f"sqlite:///{tmp_path}/steppe.db")
     schema.upgrade(db)
@@ -61,11 +69,16 @@ async def test_the_page_shows_the_screen(agent: Agent, machine: Host, tmp_path: 
                 await page.open(access["url"])
                 await page.until("document.body?.dataset.state === 'connected'")
                 picture = await until_drawn(page, mode)
+                await paste(page, TEXT)
+                await until(lambda: TEXT.replace("\n", "\r") in log.read_text(errors="replace"), log)
+                await page.script("document.getElementById('full-screen').click()")
+                await page.until("document.fullscreenElement?.id === 'screen'")
+                await page.script("document.exitFullscreen()")
                 await page.script("document.getElementById('ctrl-alt-del').click()")
                 assert await page.script("document.getElementById('reconnect').hidden")
                 await put(agent, generation=2, power="stopped", stop_timeout=0)
                 await page.until("document.body?.dataset.state === 'lost'")
-                await put(agent, generation=3, console_mode=mode)
+                await put(agent, **guest, generation=3)
                 await page.script("document.getElementById('reconnect').click()")
                 await page.until("document.body?.dataset.state === 'connected'")
                 await until_drawn(page, mode)
@@ -73,6 +86,22 @@ async def test_the_page_shows_the_screen(agent: Agent, machine: Host, tmp_path: 
                 (Path(keep) / f"console-{mode}.png").write_bytes(picture)
         await hosts.close()
     db.close()
+
+
+async def paste(page: Tab, text: str) -> None:
+    await page.script("document.getElementById('paste').click()")
+    assert await page.script("document.getElementById('paste-dialog').open")
+    await page.script(f"document.getElementById('paste-text').value = {json.dumps(text)}")
+    await page.script("document.querySelector('#paste-dialog button[value=type]').click()")
+
+
+async def until(true: Callable[[], bool], log: Path) -> None:
+    try:
+        async with asyncio.timeout(30):
+            while not true():
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        raise AssertionError(f"the guest heard {log.read_text(errors='replace')!r}") from None
 
 
 async def until_drawn(page: Tab, mode: str) -> bytes:

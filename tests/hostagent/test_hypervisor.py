@@ -186,6 +186,7 @@ async def test_facts(agent: Agent) -> None:
     assert (facts.domain_type, facts.problems) == ("qemu", [])
     assert facts.qemu_version.count(".") == 2
     assert "qemu64" in facts.cpu_models
+    assert {"sse2", "apic"} <= set(facts.cpu_features)
     assert facts.memory_bytes == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 

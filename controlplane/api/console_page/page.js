@@ -1,4 +1,5 @@
 // The page of one console: buttons, and one of two screens behind the same four calls.
+import { type } from "./keyboard.js";
 import * as vnc from "./vnc.js";
 import * as spice from "./spice.js";
 
@@ -43,6 +44,6 @@ $("paste").onclick = async () => {
   $("paste-dialog").showModal();
 };
 $("paste-dialog").onclose = () => {
-  if ($("paste-dialog").returnValue === "type") screen?.type($("paste-text").value);
+  if ($("paste-dialog").returnValue === "type") type($("paste-text").value, (letter) => screen?.press(letter));
 };
 connect();

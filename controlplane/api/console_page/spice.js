@@ -1,8 +1,8 @@
 // A SPICE screen, by spice-html5.
 import { SpiceMainConn, sendCtrlAltDel } from "../spice-html5/main.js";
 import { handle_keydown, handle_keyup } from "../spice-html5/inputs.js";
+import { key } from "./keyboard.js";
 
-const SHIFTED = Object.fromEntries([...'~!@#$%^&*()_+{}|:"<>?'].map((letter, i) => [letter, "`1234567890-=[]\\;',./"[i]]));
 const CODES = {
   "\n": 13, "\t": 9, " ": 32, "`": 192, "-": 189, "=": 187, "[": 219, "]": 221, "\\": 220, ";": 186, "'": 222,
   ",": 188, ".": 190, "/": 191,
@@ -25,30 +25,21 @@ export function open(element, url, on) {
   const old = connection.ws.onclose;
   connection.ws.addEventListener("close", () => lost(""));
   if (old) connection.ws.onclose = old;
-  const press = (code) => key(handle_keydown, code);
-  const release = (code) => key(handle_keyup, code);
-  function key(handler, keyCode) {
-    handler.call({ sc: connection }, { keyCode, preventDefault() {}, shiftKey: shifted });
-  }
-  let shifted = false;
+  const event = (handler, keyCode, shiftKey) =>
+    handler.call({ sc: connection }, { keyCode, shiftKey, preventDefault() {} });
   return {
     close: () => {
       ended = true;
       connection.stop();
     },
     ctrlAltDel: () => sendCtrlAltDel(connection),
-    type: (text) => {
-      for (const letter of text.replaceAll("\r\n", "\n")) {
-        const plain = SHIFTED[letter] ?? letter.toLowerCase();
-        const code = CODES[plain] ?? plain.toUpperCase().charCodeAt(0);
-        const needsShift = plain !== letter;
-        if (needsShift) press(SHIFT);
-        shifted = needsShift;
-        press(code);
-        release(code);
-        if (needsShift) release(SHIFT);
-        shifted = false;
-      }
+    press: (letter) => {
+      const { plain, shift } = key(letter);
+      const code = CODES[plain] ?? plain.toUpperCase().charCodeAt(0);
+      if (shift) event(handle_keydown, SHIFT, false);
+      event(handle_keydown, code, shift);
+      event(handle_keyup, code, shift);
+      if (shift) event(handle_keyup, SHIFT, true);
     },
   };
 }

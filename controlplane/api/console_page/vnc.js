@@ -1,8 +1,10 @@
 // A VNC screen, by noVNC.
 import RFB from "../novnc/core/rfb.js";
+import { key } from "./keyboard.js";
 
 const RETURN = 0xff0d;
 const TAB = 0xff09;
+const SHIFT = 0xffe1;
 
 export function open(element, url, on) {
   const rfb = new RFB(element, url);
@@ -13,8 +15,11 @@ export function open(element, url, on) {
   return {
     close: () => rfb.disconnect(),
     ctrlAltDel: () => rfb.sendCtrlAltDel(),
-    type: (text) => {
-      for (const letter of text.replaceAll("\r\n", "\n")) rfb.sendKey(keysym(letter), null);
+    press: (letter) => {
+      const { shift } = key(letter); // QEMU looks for the key of a letter, and adds no Shift
+      if (shift) rfb.sendKey(SHIFT, "ShiftLeft", true);
+      rfb.sendKey(keysym(letter), null);
+      if (shift) rfb.sendKey(SHIFT, "ShiftLeft", false);
     },
   };
 }

@@ -73,6 +73,7 @@ READS = {
     "GetVmBootOrder": {"uuid": "<started>"},
     "GetVmConsoleAddress": {"uuid": "<started>"},
     "GetVmConsolePassword": {"uuid": "<started>"},
+    "GetVmMigrationCandidateHosts": {"vmInstanceUuid": "<loaded>"},
     "LocalStorageGetVolumeMigratableHosts": {"volumeUuid": "<data>"},
     "RequestConsoleAccess": {"vmInstanceUuid": "<started>"},
 }
