@@ -52,7 +52,7 @@ bindings:  ## the Python packages steppe-cdktf and steppe-cdktn, as wheels in bu
 	@python3 tools/setup.py build
 	@$(PYTHON) -m tools.build_bindings
 
-BENCHES ?= $(filter-out __init__ dhcp_load priority,$(notdir $(basename $(wildcard benchmarks/*.py))))
+BENCHES ?= $(filter-out __init__ dhcp_load priority rfb,$(notdir $(basename $(wildcard benchmarks/*.py))))
 bench: setup terraform  ## the figures of benchmarks/ (BENCHES="dhcp create_vm": only these)
 	@python3 tools/setup.py bench
 	@$(MAKE) --no-print-directory provider

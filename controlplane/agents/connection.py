@@ -57,11 +57,7 @@ class TlsConnection:
     async def send(self, call: Call) -> tuple[int, bytes]:
         authority, path = _split(call.url)
         message = _message(call, authority, path)
-        try:
-            async with asyncio.timeout(_TURN):
-                await self._room.acquire()
-        except TimeoutError:
-            raise Unreachable(f"all {_LIMIT} connections to {authority} are busy") from None
+        await self._turn(authority)
         try:
             while line := self._take_idle(authority):
                 try:
@@ -83,6 +79,16 @@ class TlsConnection:
         self._closed = True
         for line in list(self._lines):
             line.close()
+
+    async def _turn(self, authority: str) -> None:
+        if not self._room.locked():
+            await self._room.acquire()  # at once
+            return
+        try:
+            async with asyncio.timeout(_TURN):
+                await self._room.acquire()
+        except TimeoutError:
+            raise Unreachable(f"all {_LIMIT} connections to {authority} are busy") from None
 
     def _take_idle(self, authority: str) -> "_Line | None":
         """The one that was used last; those that have been idle for long are closed."""

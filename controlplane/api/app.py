@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
-from starlette.routing import Mount, Route, Router
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
 from controlplane.api import message, openapi, status
@@ -26,7 +26,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def create_app(world: World, engine: Engine[World], routers: Iterable[APIRouter] = ()) -> FastAPI:
-    """`routers` serve what is no API of the registry (image files, enrolment); they come first."""
+    """`routers` serve what is no API of the registry (image files, enrolment)."""
     app = FastAPI(
         title="Steppe",
         docs_url=None,
@@ -35,11 +35,11 @@ def create_app(world: World, engine: Engine[World], routers: Iterable[APIRouter]
         telemetry={"tracing": False, "metrics": False, "logs": False},  # else it looks for providers at each request
     )
     status.install(app)
-    for router in routers:
-        app.include_router(router)
     door = Door(world, engine)
     for prefix in PREFIXES:
-        app.router.routes.append(Mount(prefix, _BySegment(_routes(door))))
+        app.router.routes.append(_Apis(prefix, _routes(door)))
+    for router in routers:
+        app.include_router(router)
     app.router.routes.extend(message.routes(door))
 
     async def healthz(_request: Request) -> Response:
@@ -50,18 +50,32 @@ def create_app(world: World, engine: Engine[World], routers: Iterable[APIRouter]
     return app
 
 
-class _BySegment:
-    """Routes by the first segment of their path: a router tries one after the other, and there are hundreds."""
+class _Apis(BaseRoute):
+    """Routes below a prefix by the first segment of their path: a router tries one after the other, and there are hundreds.
+    What is none of them is left to the routes that follow."""
 
-    def __init__(self, routes: list[Route]) -> None:
-        self._nowhere = Router()
-        self._routers: dict[str, Router] = {}
+    def __init__(self, prefix: str, routes: list[Route]) -> None:
+        self._prefix = prefix
+        self._routes: dict[str, list[Route]] = {}
         for route in routes:
-            self._routers.setdefault(route.path.split("/")[1], Router()).routes.append(route)
+            self._routes.setdefault(route.path.split("/")[1], []).append(route)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        segment = scope["path"].removeprefix(scope["root_path"]).partition("/")[2].partition("/")[0]
-        await self._routers.get(segment, self._nowhere)(scope, receive, send)
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        best: tuple[Match, Scope] = (Match.NONE, {})
+        below, slash, path = scope.get("path", "").partition(f"{self._prefix}/")
+        if below or not slash or scope["type"] != "http":
+            return best
+        inside = {"root_path": self._prefix}
+        for route in self._routes.get(path.partition("/")[0], ()):
+            match, found = route.matches({**scope, **inside})
+            if match.value > best[0].value:
+                best = match, {**found, **inside, "steppe.route": route}
+            if match is Match.FULL:
+                break
+        return best
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await scope["steppe.route"].handle(scope, receive, send)
 
 
 def _routes(door: Door) -> list[Route]:

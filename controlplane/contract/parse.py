@@ -8,6 +8,7 @@ import difflib
 import re
 import types
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import ValidationError
@@ -29,8 +30,9 @@ def wire_name(field: str) -> str:
     return to_camel(field)
 
 
-def wire_names(cls: type[Api]) -> list[str]:
-    return [wire_name(field) for field in cls.model_fields]
+@cache
+def wire_names(cls: type[Api]) -> tuple[str, ...]:
+    return tuple(map(wire_name, cls.model_fields))
 
 
 def containers(cls: type[Api]) -> dict[str, type | None]:

@@ -39,8 +39,8 @@ def shape(message: Query, names: Sequence[str], viewer: Viewer, bound: dict[str,
     if message.group_by is not None or any(one.op not in _OPERATORS for one in message.conditions):
         return None
     conditions = tuple((one.name, one.op, one.value is None) for one in message.conditions)
-    empty = tuple(name for name, value in bound.items() if not value)  # a pattern without a beginning has no bounds
-    return type(message), tuple(names), conditions, empty, message.sort_by, message.sort_direction, viewer
+    filled = tuple(name for name, value in bound.items() if value)  # a pattern may have no bounds, or nothing but them
+    return type(message), tuple(names), conditions, filled, message.sort_by, message.sort_direction, viewer
 
 
 def kept(shape: Any) -> Prepared | None:

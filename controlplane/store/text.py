@@ -52,7 +52,8 @@ def given_values(op: str, text: str) -> dict[str, str]:
     trailing = len(text) - len(text.rstrip("\\"))
     pattern = fold(text) + "\\" * (trailing % 2)
     begin = _beginning(pattern)[:HEAD]
-    return {"like": pattern, "from": begin, "to": _after(begin)}
+    bounds = {"from": begin, "to": _after(begin)}
+    return bounds if bounds["to"] and pattern == f"{begin}%" else bounds | {"like": pattern}  # the bounds say it all
 
 
 class unindexed(FunctionElement[Any]):
@@ -115,6 +116,8 @@ class Text:
             for end, compare in (("from", ge), ("to", lt))
             if values[end]
         ]
+        if "like" not in values:
+            return and_(*bounds)
         whole = bindparam(f"{given}like", values["like"], self.folded.type)
         return and_(*bounds, self.folded.like(whole, escape="\\"))
 

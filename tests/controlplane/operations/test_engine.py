@@ -277,8 +277,8 @@ async def test_a_queue_runs_in_order_one_at_a_time(start: Start, registry: Regis
         await end_of(nodes[0], uuid)
     assert max(most) == 1 and order == list(range(10))
     most.clear()
-    uuids = [await nodes[n % 2].submit("work", {"n": n}, queue=("vm:2", 3)) for n in range(12)]
-    for uuid in uuids:
+    at_once = (nodes[n % 2].submit("work", {"n": n}, queue=("vm:2", 3)) for n in range(12))
+    for uuid in await asyncio.gather(*at_once):
         await end_of(nodes[1], uuid)
     assert 1 < max(most) <= 3
 
