@@ -61,11 +61,38 @@ def _front(title: str, description: str) -> str:
     return f'---\npage_title: "{title}"\nsubcategory: ""\ndescription: |-\n  {first}.\n---\n\n'
 
 
+# A test takes the provider as this says.
+INSTALLATION = """\
+## Installation
+
+The control plane serves the provider. A machine with Terraform and `python3.11` needs two lines: where it is, in `~/.terraformrc`,
+
+```hcl
+provider_installation {
+  network_mirror { url = "https://10.0.0.1:8443/terraform/providers/" }
+}
+```
+
+and whom to trust for that, in the environment: `export SSL_CERT_FILE=control-plane-ca.pem`, a copy of the control plane's
+`pki/ca.pem`. Or without both, `steppe --server https://10.0.0.1:8443 --ca control-plane-ca.pem provider install` puts it where Terraform looks
+by itself.
+
+```terraform
+terraform {
+  required_providers {
+    steppe = { source = "terraform.local/steppe/steppe" }
+  }
+}
+```
+
+"""
+
+
 def _index(schema: Schema) -> str:
     environment = "\n".join(f"- `{variable}` for `{name}`" for name, variable in ENVIRONMENT.items())
     return (
         _front("Provider: Steppe", schema.description)
-        + f"# Steppe Provider\n\n{schema.description}\n\n## Example Usage\n\n"
+        + f"# Steppe Provider\n\n{schema.description}\n\n{INSTALLATION}## Example Usage\n\n"
         + '```terraform\nprovider "steppe" {\n  endpoint = "https://10.0.0.1:8443"\n  password = var.admin_password\n'
         + '  ca_file  = "control-plane-ca.pem"\n}\n```\n\nWhat is left out comes from the environment:\n\n'
         + f"{environment}\n\n{_schema(schema)}"

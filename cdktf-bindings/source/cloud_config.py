@@ -9,8 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-import yaml
-
 DEFAULT_USER = "default"  # the user that the image brings, e.g. `debian`
 HEAD = "#cloud-config\n"
 NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
@@ -96,25 +94,9 @@ class CloudConfig:
 
 def as_yaml(data: Any) -> str:
     """YAML in the order given; texts of several lines stay readable."""
-    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float("inf"))
+    from ._yaml import dump  # a stack without user data need not load it
 
-
-class _Dumper(yaml.SafeDumper):
-    """Lists are indented under their key; no anchors, cloud-init's readers are people too."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-        super().increase_indent(flow, False)
-
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Dumper.add_representer(str, _text)
-_Dumper.add_representer(tuple, yaml.SafeDumper.represent_list)
+    return dump(data)
 
 
 def _bad_name(noun: str, name: str) -> Iterator[str]:

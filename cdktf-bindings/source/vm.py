@@ -9,6 +9,7 @@ from constructs import Construct
 
 from ._attributes import Identified, Place, StackError
 from .cloud_config import HEAD, CloudConfig, as_yaml
+from .cluster import in_bytes
 from .network import FlatNetwork
 from .resources import Vm
 
@@ -71,13 +72,25 @@ class VirtualMachine(Construct):
 
 
 class InstallFromIso(VirtualMachine):
-    """A VM that boots `iso` first, to install itself on an empty disk; after its first restart it boots from that disk."""
+    """A VM that boots `iso` first, to install itself on an empty disk; after its first restart it boots from that disk.
+
+    `disk`: its size, in bytes or as `20 GiB`, or a disk offering.
+    """
 
     def __init__(
-        self, scope: Construct, id: str, *, iso: Identified | str, disk: Identified | str, **more: Any
+        self, scope: Construct, id: str, *, iso: Identified | str, disk: Identified | str | int, **more: Any
     ) -> None:
-        root = uuid_of(Place(scope, id), "disk", "a disk offering", disk)
-        super().__init__(scope, id, image=iso, root_disk_offering_uuid=root, **more)
+        place = Place(scope, id)
+        if isinstance(disk, int) or (isinstance(disk, str) and " " in disk):
+            root: dict[str, Any] = {"root_disk_size": in_bytes(place, disk)}
+        else:
+            root = {"root_disk_offering_uuid": uuid_of(place, "disk", "a size, a disk offering", disk)}
+        super().__init__(scope, id, image=iso, **(root | more))
+
+    def eject(self) -> Self:
+        """Let the next apply empty the drives: the installation is done."""
+        self.resource.iso_uuids = []
+        return self
 
 
 def uuid_of(path: Place, argument: str, noun: str, thing: Identified | str) -> str:

@@ -102,7 +102,8 @@ CONSTRUCTS: list[tuple[str, dict[str, Any], str]] = [
     ("VirtualMachine", {"host_name": "a"}, "s/x/vm: there is no host_name; did you mean hostname?"),
     ("DataVolume", {"size": "big"}, "s/x: 'big' is not a size: a whole number and one of B, KiB, "),
     ("DataVolume", {"on": 5}, "s/x: on must be a host or a uuid, not 5"),
-    ("InstallFromIso", {"iso": "i", "disk": 5}, "s/x: disk must be a disk offering or a uuid, not 5"),
+    ("InstallFromIso", {"iso": "i", "disk": 5.5}, "s/x: disk must be a size, a disk offering or a uuid, not 5.5"),
+    ("InstallFromIso", {"iso": "i", "disk": "20 GB"}, "s/x: '20 GB' is not a size"),
 ]
 
 
@@ -161,7 +162,11 @@ def test_an_install_from_iso_has_an_empty_disk_and_a_move_is_a_wish(steppe: Any,
     cluster = steppe.KvmCluster(stack, "cluster", hosts={"left": "10.0.0.1", "right": "10.0.0.2"})
     vm = steppe.InstallFromIso(stack, "new", iso="i", disk="d", offering="o", network="n", on=cluster.host["left"])
     assert vm.move_to(cluster.host["right"], allow_restart=False) is vm
-    (made,) = synthesized(steppe, stack)["resource"]["steppe_vm"].values()
+    sized = steppe.InstallFromIso(stack, "sized", iso="i", disk="20 GiB", offering="o", network="n")
+    assert sized.eject() is sized
+    vms = {one["name"]: one for one in synthesized(steppe, stack)["resource"]["steppe_vm"].values()}
+    assert (vms["sized"]["root_disk_size"], vms["sized"]["iso_uuids"]) == (20 * 2**30, [])
+    made = vms["new"]
     assert (made["image_uuid"], made["root_disk_offering_uuid"]) == ("i", "d")
     assert made["host_uuid"].startswith("${steppe_host.cluster_right_") and made["allow_restart"] is False
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import ssl
 import subprocess
@@ -28,15 +29,14 @@ resource "steppe_zone" "a" {{
   name = "from a laptop"
 }}
 """
-# What the guide tells a user to write.
-MIRROR = """
-provider_installation {
-  network_mirror {
-    url     = "%s/terraform/providers/"
-    include = ["terraform.local/*/*"]
-  }
-}
-"""
+DOCS = (Path(__file__).parents[2] / "docs" / "provider" / "index.md").read_text()
+
+
+def documented(cloud: Cloud) -> str:
+    """The CLI configuration that the documentation tells a user to write, for this control plane."""
+    (text,) = re.findall(r"^```hcl\n(.*?)^```$", DOCS, re.MULTILINE | re.DOTALL)
+    assert text.count("https://10.0.0.1:8443") == 1
+    return text.replace("https://10.0.0.1:8443", tls(cloud))
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def works(laptop: dict[str, str], cloud: Cloud) -> None:
 
 @pytest.mark.terraform
 def test_terraform_init_takes_the_provider_from_the_control_plane(cloud: Cloud, laptop: dict[str, str]) -> None:
-    (Path(laptop["HOME"]) / ".terraformrc").write_text(MIRROR % tls(cloud))
+    (Path(laptop["HOME"]) / ".terraformrc").write_text(documented(cloud))
     untrusting = laptop | {"SSL_CERT_FILE": os.devnull, "SSL_CERT_DIR": os.devnull}
     refused = terraform(untrusting, "init", "-no-color")
     assert refused.returncode != 0 and "failed to verify certificate" in " ".join(refused.stderr.split()), (
