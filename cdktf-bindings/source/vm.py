@@ -64,10 +64,13 @@ class VirtualMachine(Construct):
         """Address on the default network, known after apply."""
         return self.resource.ip
 
-    def move_to(self, host: Identified | str, *, allow_restart: bool = True) -> Self:
-        """Let the next apply move the VM, its disks with it; a running one is stopped and started unless forbidden."""
+    def move_to(self, host: Identified | str, *, allow_restart: bool = True, migrate_running: bool = False) -> Self:
+        """Let the next apply move the VM, its disks with it; a running one is stopped and started unless forbidden, or
+        moved while it runs."""
         self.resource.host_uuid = uuid_of(Place(self), "move_to", "a host", host)
         self.resource.allow_restart = allow_restart
+        if migrate_running:
+            self.resource.migrate_running = True
         return self
 
 

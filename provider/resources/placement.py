@@ -25,10 +25,10 @@ def refuse(plan: Plan, what: str, host_uuid: str, failure: ApiFailure) -> None:
     plan.diagnostics.error(f"{what} cannot be moved to host {host_uuid}", why, HOST)
 
 
-def announce(plan: Plan, what: str, how: str, found: Object) -> None:
+def announce(plan: Plan, what: str, how: str, found: Object, kind: str = "offline copy") -> None:
     """`found` is the control plane's plan of the move."""
     where = f"From host {found['sourceHostName']} to {found['destHostName']}"
-    plan.diagnostics.warning(f"{what} will be {how}", f"{where}: offline copy of {spelled_size(found['bytes'])}.", HOST)
+    plan.diagnostics.warning(f"{what} will be {how}", f"{where}: {kind} of {spelled_size(found['bytes'])}.", HOST)
 
 
 def spelled_size(count: int) -> str:

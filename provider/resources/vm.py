@@ -16,7 +16,7 @@ from provider.framework.schema import Attr, Nested, Schema, computed, optional, 
 from provider.framework.types import BOOL, NUMBER, STRING, UNKNOWN, Value, list_of, set_of
 from provider.resources.base import Table, deletion_protection, identity, reference, timeouts
 from provider.resources.foreign import must_have_no_snapshots, release_data_volumes
-from provider.resources.vm_move import ALLOW_RESTART, move, plan_move
+from provider.resources.vm_move import CONSENT, move, plan_move
 from provider.resources.vm_start import (
     START,
     bring,
@@ -205,7 +205,7 @@ class Vm(Table):
             "memory_size": computed(NUMBER, "Memory, in bytes."),
         }
         | START
-        | ALLOW_RESTART
+        | CONSENT
         | deletion_protection("VM")
         | timeouts(create="30m"),
         "A virtual machine. Creating returns when it runs (or is stopped, as wished) and its address is known.",

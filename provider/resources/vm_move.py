@@ -1,4 +1,5 @@
-"""Moving a VM when its `host_uuid` changes: stop, move all its volumes, start, as far as each is needed and allowed.
+"""Moving a VM when its `host_uuid` changes: while it runs where `migrate_running` says so, else stop, move all its volumes,
+start, as far as each is needed and allowed.
 
 The plan asks the control plane for a dry run, so whatever the server would refuse is refused before anything is done.
 """
@@ -13,12 +14,18 @@ from provider.framework.schema import Attr, optional
 from provider.framework.types import BOOL, UNKNOWN
 from provider.resources.placement import HOST, announce, copy_limit, host_of, refuse
 
-ALLOW_RESTART: dict[str, Attr] = {
+CONSENT: dict[str, Attr] = {
     "allow_restart": optional(
         BOOL,
         "Whether a running VM may be stopped and started again by a change that needs it, such as another `host_uuid`.",
         default=False,
-    )
+    ),
+    "migrate_running": optional(
+        BOOL,
+        "Whether a running VM that gets another `host_uuid` is moved while it runs, with its disks. The cloud must allow "
+        "that (`localStoragePrimaryStorage/liveMigrationWithStorage.allow`).",
+        default=False,
+    ),
 }
 
 
@@ -33,22 +40,24 @@ def plan_move(plan: Plan) -> None:
         return
     if host_of(plan.client, prior["root_volume_uuid"]) == wished:
         return
+    live = _goes_live(plan.client, planned, prior["uuid"])
     try:
-        found = _move(plan.client, prior["uuid"], wished, 60, dryRun=True)["plan"]
+        found = _move(plan.client, prior["uuid"], wished, 60, live, dryRun=True)["plan"]
     except ApiFailure as failure:
         refuse(plan, f"VM {prior['name']}", wished, failure)
         return
-    restarts = found["needsStop"] and planned["power_state"] == "running"
+    restarts = not live and found["needsStop"] and planned["power_state"] == "running"
     if restarts and not planned["allow_restart"]:
         plan.diagnostics.error(
             f"VM {prior['name']} would have to be restarted",
             f"It runs on host {found['sourceHostName']}; to move to {found['destHostName']} it must be stopped. Set "
-            'allow_restart = true to have it stopped, moved and started again, or power_state = "stopped".',
+            "allow_restart = true to have it stopped, moved and started again, migrate_running = true to have it moved "
+            'while it runs, or power_state = "stopped".',
             HOST,
         )
         return
-    how = "stopped, moved and started again" if restarts else "moved"
-    announce(plan, f"VM {prior['name']}", how, found)
+    how = "moved while it runs" if live else "stopped, moved and started again" if restarts else "moved"
+    announce(plan, f"VM {prior['name']}", how, found, "copy" if live else "offline copy")
     planned["running_host_uuid"] = planned["state"] = UNKNOWN
 
 
@@ -57,13 +66,16 @@ def move(client: ControlPlane, prior: Object, planned: Object, limit: float) -> 
     uuid, wished = prior["uuid"], planned["host_uuid"]
     if wished is None or wished == prior["host_uuid"] or host_of(client, prior["root_volume_uuid"]) == wished:
         return
+    if _goes_live(client, planned, uuid):
+        _move(client, uuid, wished, copy_limit(planned), live=True)
+        return
     path = f"/vm-instances/{uuid}"
     ran = (client.find("vm-instances", uuid) or {}).get("state") == "Running"
     starts = ran and planned["power_state"] == "running"
     if ran:
         client.action(path, "stopVmInstance", {}, timeout=limit)
     try:
-        _move(client, uuid, wished, copy_limit(planned))
+        _move(client, uuid, wished, copy_limit(planned), live=False)
     except Exception:
         if starts:  # where it was; what went wrong with the move matters more than this
             with contextlib.suppress(ApiFailure):
@@ -73,7 +85,12 @@ def move(client: ControlPlane, prior: Object, planned: Object, limit: float) -> 
         client.action(path, "startVmInstance", {}, timeout=limit)
 
 
-def _move(client: ControlPlane, uuid: str, host: str, limit: float, **more: Any) -> dict[str, Any]:
-    return client.action(
-        f"/vm-instances/{uuid}", "localStorageMigrateVm", {"destHostUuid": host, **more}, timeout=limit
-    )
+def _goes_live(client: ControlPlane, planned: Object, uuid: str) -> bool:
+    if planned["migrate_running"] is not True or planned["power_state"] != "running":
+        return False
+    return (client.find("vm-instances", uuid) or {}).get("state") == "Running"
+
+
+def _move(client: ControlPlane, uuid: str, host: str, limit: float, live: bool, **more: Any) -> dict[str, Any]:
+    action, parameter = ("migrateVm", "hostUuid") if live else ("localStorageMigrateVm", "destHostUuid")
+    return client.action(f"/vm-instances/{uuid}", action, {parameter: host, **more}, timeout=limit)

@@ -86,6 +86,7 @@ UPDATES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"boot_order_once": ["Network"]}, {"boot_order_once": None}),
     ({}, {"expunge": False}),
     ({}, {"allow_restart": True}),
+    ({}, {"migrate_running": True}),
     ({}, {"deletion_protection": True}),
     ({}, {"timeouts": {"create": "20m"}}),
 ]

@@ -54,6 +54,32 @@ def test_a_running_vm_is_moved_when_it_may_be_restarted(steppe, cloud):
     assert steppe.plan() == {}
 
 
+def test_a_running_vm_moves_while_it_runs_when_cloud_and_configuration_say_so(steppe, cloud):
+    steppe.write(configuration(cloud))
+    steppe.must_apply()
+    before = cloud.only("vm-instances")
+
+    steppe.write(configuration(cloud, THERE, migrate_running="true"))
+    refused = steppe.run("plan", "-no-color", "-input=false")
+    assert not refused.succeeded and "liveMigrationWithStorage.allow" in refused.output
+    entry = "/global-configurations/localStoragePrimaryStorage/liveMigrationWithStorage.allow"
+    cloud.client.action(entry, "updateGlobalConfig", {"value": "true"}, timeout=30)
+    try:
+        assert steppe.plan() == {"steppe_vm.a": ["update"]}
+        said = " ".join(steppe.run("plan", "-no-color", "-input=false").output.split())
+        assert "VM vm will be moved while it runs" in said
+        assert "From host host to other: copy of" in said
+        steppe.must_apply()
+        assert steppe.plan() == {}
+    finally:
+        cloud.client.action(entry, "updateGlobalConfig", {"value": "false"}, timeout=30)
+    after, state = cloud.only("vm-instances"), steppe.state()
+    assert after["hostUuid"] == state["steppe_host.b"]["uuid"] == lies_on(cloud, state)
+    assert (after["uuid"], after["state"]) == (before["uuid"], "Running")
+    stops = cloud.client.query("audits", apiName="StopVmInstance", resourceUuid=after["uuid"])
+    assert stops == []
+
+
 def test_a_stopped_vm_is_just_moved_and_may_be_started_with_it(steppe, cloud):
     steppe.write(configuration(cloud, power_state='"stopped"'))
     steppe.must_apply()
