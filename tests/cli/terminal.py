@@ -65,6 +65,17 @@ class Terminal:
         """Ctrl-C, through the terminal."""
         self.type("\x03")
 
+    def interrupt_until(self, pattern):
+        """Ctrl-C, again when it was not heard: Python misses one that comes while readline still takes a character in."""
+        for _ in range(20):
+            self.interrupt()
+            try:
+                return self.read_until(pattern, 3.0)
+            except AssertionError:
+                if self._process.poll() is not None:
+                    raise
+        return self.read_until(pattern, 3.0)
+
     def end(self):
         """The exit status."""
         try:

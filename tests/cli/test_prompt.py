@@ -95,8 +95,7 @@ def test_ctrl_c_at_the_prompt_drops_the_line(terminal):
     prompt = terminal()
     prompt.type("CreateZone name=never")
     prompt.read_until("never")
-    prompt.interrupt()
-    prompt.read_until(r"\n>>>$")
+    prompt.interrupt_until(r"\n>>>$")
     assert "none" not in prompt.enter("QueryZone name=never fields=uuid")
     assert '"inventories": []' in prompt.screen
 
