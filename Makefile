@@ -6,7 +6,7 @@ ADMIN_PASSWORD ?= password
 KEEP ?=
 TESTS ?=
 # These need no host: two at a time. The others boot guests and measure time-outs: one after the other.
-IN_PARALLEL := tests/controlplane tests/cli tests/test_layers.py
+IN_PARALLEL := $(addprefix tests/,controlplane cli provider bindings distribution dev test_layers.py)
 export ADMIN_PASSWORD  # not as an argument: everybody sees those
 
 .DEFAULT_GOAL := help
