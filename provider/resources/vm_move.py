@@ -40,7 +40,7 @@ def plan_move(plan: Plan) -> None:
         return
     if host_of(plan.client, prior["root_volume_uuid"]) == wished:
         return
-    live = _goes_live(plan.client, planned, prior["uuid"])
+    live = _may_go_live(planned) and _runs(plan.client, prior["uuid"])
     try:
         found = _move(plan.client, prior["uuid"], wished, 60, live, dryRun=True)["plan"]
     except ApiFailure as failure:
@@ -66,11 +66,11 @@ def move(client: ControlPlane, prior: Object, planned: Object, limit: float) -> 
     uuid, wished = prior["uuid"], planned["host_uuid"]
     if wished is None or wished == prior["host_uuid"] or host_of(client, prior["root_volume_uuid"]) == wished:
         return
-    if _goes_live(client, planned, uuid):
+    ran = _runs(client, uuid)
+    if ran and _may_go_live(planned):
         _move(client, uuid, wished, copy_limit(planned), live=True)
         return
     path = f"/vm-instances/{uuid}"
-    ran = (client.find("vm-instances", uuid) or {}).get("state") == "Running"
     starts = ran and planned["power_state"] == "running"
     if ran:
         client.action(path, "stopVmInstance", {}, timeout=limit)
@@ -85,9 +85,11 @@ def move(client: ControlPlane, prior: Object, planned: Object, limit: float) -> 
         client.action(path, "startVmInstance", {}, timeout=limit)
 
 
-def _goes_live(client: ControlPlane, planned: Object, uuid: str) -> bool:
-    if planned["migrate_running"] is not True or planned["power_state"] != "running":
-        return False
+def _may_go_live(planned: Object) -> bool:
+    return planned["migrate_running"] is True and planned["power_state"] == "running"
+
+
+def _runs(client: ControlPlane, uuid: str) -> bool:
     return (client.find("vm-instances", uuid) or {}).get("state") == "Running"
 
 
