@@ -6,6 +6,7 @@ would be the same, and building it is most of the work on a host with many VMs.
 
 import base64
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from controlplane.rules import system_tag, user_data
@@ -18,9 +19,9 @@ from hostagent.contract import BridgeSpec, InstanceMetadata, NetworkSpec, PortSp
 Tags = dict[str, list[str]]  # VM uuid → its system tags
 # There are many of them, and whole rows are several times the work.
 _OF_VM = ("uuid", "default_l3_network_uuid", "zone_uuid", "instance_offering_uuid", "cloud_init_runs", "revoked_keys")
+_OF_NIC = ("uuid", "vm_instance_uuid", "l3_network_uuid", "mac", "ip", "tap")
 _REMEMBERED = 4096  # characters of a VM's tags; with longer ones its parts are built each time
 T = TypeVar("T")
-_OF_NIC = ("uuid", "vm_instance_uuid", "l3_network_uuid", "mac", "ip", "tap")
 
 
 class Parts:
@@ -158,7 +159,7 @@ def _instances(
         offering = offerings.get(vm["instance_offering_uuid"], {}).get("name", "")
         own = tags.get(vm["uuid"], [])
         key = (*vm.values(), nic["ip"], zone, offering)
-        found.append(parts.get(key, own, lambda made=(vm, nic["ip"], zone, offering, own): _instance(*made)))  # type: ignore[misc]
+        found.append(parts.get(key, own, partial(_instance, vm, nic["ip"], zone, offering, own)))
     return found
 
 
