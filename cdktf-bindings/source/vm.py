@@ -69,8 +69,7 @@ class VirtualMachine(Construct):
         moved while it runs."""
         self.resource.host_uuid = uuid_of(Place(self), "move_to", "a host", host)
         self.resource.allow_restart = allow_restart
-        if migrate_running:
-            self.resource.migrate_running = True
+        self.resource.migrate_running = migrate_running
         return self
 
 
