@@ -1,7 +1,7 @@
 """What is refused of a migration, in the order and with the codes of the reference; decided in the caller's transaction."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,9 +84,7 @@ def move_vm(tx: Tx, vm_uuid: str, dest_uuid: str, *, may_run: bool) -> Move:
 
 def move_running(tx: Tx, vm_uuid: str, dest_uuid: str | None) -> Move:
     """Of a VM that goes on meanwhile. Without a destination the least used fit host is chosen."""
-    vm = must_get(tx, "VmInstanceVO", vm_uuid)
-    must_allow("MigrateVm", vm_uuid, vm["state"])
-    _must_be_allowed(tx, vm)
+    vm = _that_may_move_running(tx, vm_uuid)
     if dest_uuid is not None:
         return _move_running(tx, vm, dest_uuid)
     return move_anywhere(tx, vm_uuid, lambda dest: _move_running(tx, vm, dest))
@@ -94,30 +92,29 @@ def move_running(tx: Tx, vm_uuid: str, dest_uuid: str | None) -> Move:
 
 def running_vm_targets(tx: Tx, vm_uuid: str) -> list[tuple[rows.Row, str | None]]:
     """Each other host of the VM's storage, and why it cannot go there. Raises what stands in the way anywhere."""
-    vm = must_get(tx, "VmInstanceVO", vm_uuid)
-    must_allow("MigrateVm", vm_uuid, vm["state"])
-    _must_be_allowed(tx, vm)
-    found: list[tuple[rows.Row, str | None]] = []
-    for host in _hosts_of_its_storage(tx, vm):
-        try:
-            _move_running(tx, vm, host["uuid"])
-        except ApiError as error:
-            found.append((host, error.error.details))
-        else:
-            found.append((host, None))
-    return found
+    vm = _that_may_move_running(tx, vm_uuid)
+    tried = _tried(tx, vm, lambda dest: _move_running(tx, vm, dest))
+    return [(host, None if isinstance(found, Move) else found) for host, found in tried]
 
 
 def move_anywhere(tx: Tx, vm_uuid: str, check: Callable[[str], Move]) -> Move:
     """To the least used host that `check` lets pass."""
     vm = must_get(tx, "VmInstanceVO", vm_uuid)
     reasons = {}
+    for host, found in _tried(tx, vm, check):
+        if isinstance(found, Move):
+            return found
+        reasons[host["name"]] = found
+    raise ApiError("HOST_ALLOCATION.1000", f"no host can take over VM {vm['name']} ({vm_uuid}): {explain(reasons)}")
+
+
+def _tried(tx: Tx, vm: rows.Row, check: Callable[[str], Move]) -> Iterator[tuple[rows.Row, Move | str]]:
+    """Each other host of the VM's storage with the move there, or why it cannot be."""
     for host in _hosts_of_its_storage(tx, vm):
         try:
-            return check(host["uuid"])
+            yield host, check(host["uuid"])
         except ApiError as error:
-            reasons[host["name"]] = error.error.details
-    raise ApiError("HOST_ALLOCATION.1000", f"no host can take over VM {vm['name']} ({vm_uuid}): {explain(reasons)}")
+            yield host, error.error.details
 
 
 def _hosts_of_its_storage(tx: Tx, vm: rows.Row) -> list[rows.Row]:
@@ -128,13 +125,16 @@ def _hosts_of_its_storage(tx: Tx, vm: rows.Row) -> list[rows.Row]:
     return sorted(hosts, key=lambda host: (-(host["available_memory_capacity"] or 0), host["uuid"]))
 
 
-def _must_be_allowed(tx: Tx, vm: rows.Row) -> None:
+def _that_may_move_running(tx: Tx, vm_uuid: str) -> rows.Row:
+    vm = must_get(tx, "VmInstanceVO", vm_uuid)
+    must_allow("MigrateVm", vm_uuid, vm["state"])
     if not global_config.truth(tx, "localStoragePrimaryStorage", "liveMigrationWithStorage.allow"):
         raise refused(
             f"VM {vm['name']} ({vm['uuid']}) has its disks on a local storage, and the global configuration "
             "localStoragePrimaryStorage/liveMigrationWithStorage.allow does not let it move while it runs: set it to true, or "
             "stop the VM, move it with LocalStorageMigrateVm and start it again"
         )
+    return vm
 
 
 def _move_running(tx: Tx, vm: rows.Row, dest_uuid: str) -> Move:
