@@ -5,9 +5,8 @@ metadata: the stored definition tells what was defined, the live one what is run
 are not ours and are never touched or listed.
 """
 
-import contextlib
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +16,7 @@ import structlog
 from hostagent.contract.error import HostError, broken
 from hostagent.contract.vm import ConsoleKind, Migration, VmState
 from hostagent.drivers import consoles, domain_xml, live_domain
+from hostagent.drivers.domains import absent
 from hostagent.drivers.kvm_probe import KvmProbe
 from hostagent.drivers.libvirt_connection import REBOOTED, LibvirtConnection
 from hostagent.drivers.live_disks import LiveDisks
@@ -64,7 +64,7 @@ STOPPED = {
 
 class LibvirtHypervisor(LiveDisks, LiveMigration):
     def __init__(self, connection: LibvirtConnection, probe: KvmProbe, serial_directory: Path) -> None:
-        self._connection = connection
+        super().__init__(connection)
         self._probe = probe
         self._serial_directory = serial_directory
 
@@ -105,7 +105,7 @@ class LibvirtHypervisor(LiveDisks, LiveMigration):
         def ask(connection: Any) -> list[DomainStatus]:
             found = []
             for domain in connection.listAllDomains(0):
-                with _absent():  # it may go while we look
+                with absent():  # it may go while we look
                     if status := _status(domain):
                         found.append(status)
             return found
@@ -162,36 +162,11 @@ class LibvirtHypervisor(LiveDisks, LiveMigration):
         for file in (log, Path(domain_xml.serial_socket(str(log)))):
             file.unlink(missing_ok=True)
 
-    async def _with(self, uuid: str, act: Callable[[Any], T], deadline: float = 20.0) -> T | None:
-        """`act(domain)`; None when there is no such domain, also when it goes or stops while we act."""
-
-        def run(connection: Any) -> T | None:
-            with _absent():
-                return act(connection.lookupByUUIDString(uuid))
-            return None
-
-        return await self._connection.call(run, deadline)
-
-    async def _must(self, uuid: str, act: Callable[[Any], Any], deadline: float = 20.0) -> None:
-        def run(domain: Any) -> bool:
-            act(domain)
-            return True
-
-        if await self._with(uuid, run, deadline) is None:
-            raise broken("libvirt", f"domain {uuid} is not defined")
-
     def _serial_log(self, uuid: str) -> Path:
         return self._serial_directory / f"{uuid}.log"
 
 
 _ACPI = libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN
-
-
-class _absent(contextlib.AbstractContextManager[None]):
-    """Swallows "no such domain"."""
-
-    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> bool:
-        return isinstance(error, libvirt.libvirtError) and error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN
 
 
 def _status(domain: Any) -> DomainStatus | None:

@@ -4,16 +4,16 @@ libvirt's block jobs are waited for in a thread of the connection. A call that i
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import libvirt
 
 from hostagent.contract.error import broken, rejected
 from hostagent.drivers import domain_xml
+from hostagent.drivers.domains import Domains
 from hostagent.ports.hypervisor import DomainDisk
 
-T = TypeVar("T")
 UNPLUG, PLUG = 20.0, 90.0  # seconds a guest gets to let go of a disk; for all disks of a call
 JOB = 4 * 3600.0  # seconds for a block job over a large disk
 _SNAPSHOT = (
@@ -24,14 +24,8 @@ _SNAPSHOT = (
 )
 
 
-class LiveDisks:
-    """Part of `LibvirtHypervisor`, which says how a domain is reached."""
-
-    async def _with(self, uuid: str, act: Callable[[Any], T], deadline: float = 20.0) -> T | None:
-        raise NotImplementedError
-
-    async def _must(self, uuid: str, act: Callable[[Any], Any], deadline: float = 20.0) -> None:
-        raise NotImplementedError
+class LiveDisks(Domains):
+    """Part of `LibvirtHypervisor`."""
 
     async def plug(self, uuid: str, disks: Sequence[DomainDisk]) -> None:
         wanted = {disk.serial: disk for disk in disks}

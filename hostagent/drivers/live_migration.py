@@ -6,18 +6,17 @@ hosts never run it, whatever breaks, and which of them goes on is not libvirt's 
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import libvirt
 
 from hostagent.contract.error import HostError
 from hostagent.drivers import domain_xml
+from hostagent.drivers.domains import Domains
 from hostagent.ports.hypervisor import Departure
 from hostagent.ports.peers import Gauge
 
-T = TypeVar("T")
 LONGEST = 7 * 86_400.0  # seconds
 LOOK = 1.0  # seconds between two looks at how far it is
 ABORT_AGAIN = 0.2
@@ -31,14 +30,8 @@ _FLAGS = (
 )
 
 
-class LiveMigration:
-    """Part of `LibvirtHypervisor`, which says how a domain is reached."""
-
-    async def _with(self, uuid: str, act: Callable[[Any], T], deadline: float = 20.0) -> T | None:
-        raise NotImplementedError
-
-    async def _must(self, uuid: str, act: Callable[[Any], Any], deadline: float = 20.0) -> None:
-        raise NotImplementedError
+class LiveMigration(Domains):
+    """Part of `LibvirtHypervisor`."""
 
     async def migrate(self, uuid: str, departure: Departure, gauge: Gauge) -> None:
         work = asyncio.ensure_future(self._must(uuid, lambda domain: _migrate(domain, departure, gauge.limit), LONGEST))
