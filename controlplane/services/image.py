@@ -69,5 +69,5 @@ def volume_can_become_an_image(tx: Tx, message: CreateDataVolumeTemplateFromVolu
 
 @checks(CreateRootVolumeTemplateFromVolumeSnapshot)
 def snapshot_can_become_an_image(tx: Tx, message: CreateRootVolumeTemplateFromVolumeSnapshot) -> None:
-    volume, _ = check_snapshot(tx, message.snapshot_uuid)
+    volume, _ = check_snapshot(tx, message.snapshot_uuid, settled=False)
     stores_for(tx, message, volume)

@@ -46,7 +46,7 @@ def can_be_deleted(tx: Tx, message: DeleteVolumeSnapshot) -> None:
 
 @checks(CreateDataVolumeFromVolumeSnapshot)
 def can_be_copied(tx: Tx, message: CreateDataVolumeFromVolumeSnapshot) -> None:
-    check_copy(tx, message)
+    check_copy(tx, message, settled=False)
 
 
 # -- answers ---------------------------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ def has_a_state(tx: Tx, message: ChangeVolumeState) -> None:
 
 @checks(DeleteDataVolume)
 def can_be_deleted(tx: Tx, message: DeleteDataVolume) -> None:
-    volume.check_delete(tx, message.uuid)
+    volume.check_delete(tx, message.uuid, settled=False)
 
 
 @checks(RecoverDataVolume)

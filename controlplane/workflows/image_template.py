@@ -20,7 +20,7 @@ from controlplane.workflows.image import delete_rows, link_or_copy, settle, show
 from controlplane.workflows.image_source import digest_of, uploaded
 from controlplane.workflows.image_store import directory, inspect, install_path, remove_image
 from controlplane.workflows.inventories import must_get
-from controlplane.workflows.snapshot import LONG
+from controlplane.workflows.snapshot import LONG, queue_of
 from controlplane.workflows.vm import on_host
 from controlplane.workflows.vm_spec import volume_path
 from controlplane.workflows.volume_rows import READY, claim, let_go, name_of
@@ -56,7 +56,7 @@ async def from_volume(op: Operation[World], message: CreateDataVolumeTemplateFro
     return await _make(op, message, lambda tx: check_volume(tx, message.volume_uuid, message))
 
 
-@workflow(CreateRootVolumeTemplateFromVolumeSnapshot)
+@workflow(CreateRootVolumeTemplateFromVolumeSnapshot, queue_in=lambda tx, message: queue_of(tx, message.snapshot_uuid))
 async def from_snapshot(op: Operation[World], message: CreateRootVolumeTemplateFromVolumeSnapshot) -> Json:
     return await _make(op, message, lambda tx: check_snapshot(tx, message.snapshot_uuid))
 
@@ -65,7 +65,7 @@ def check_volume(tx: Tx, uuid: str, message: Message, settled: bool = True) -> S
     volume = volume_rows.must_get(tx, uuid)
     if isinstance(message, CreateRootVolumeTemplateFromRootVolume) and volume["type"] != "Root":
         raise refused(f"{name_of(volume)} is a data volume; use CreateDataVolumeTemplateFromVolume")
-    volume_rows.must_be(volume, READY)
+    volume_rows.must_be(volume, READY, settled=settled)
     if volume["state"] != "Enabled":
         raise refused(f"{name_of(volume)} is {volume['state']}, it must be Enabled")
     if settled and volume["vm_instance_uuid"]:
@@ -74,12 +74,12 @@ def check_volume(tx: Tx, uuid: str, message: Message, settled: bool = True) -> S
     return volume, volume_path(volume)
 
 
-def check_snapshot(tx: Tx, uuid: str) -> Source:
+def check_snapshot(tx: Tx, uuid: str, settled: bool = True) -> Source:
     snapshot = must_get(tx, "VolumeSnapshotVO", uuid)
     volume = volume_rows.must_get(tx, snapshot["volume_uuid"])
     if volume["type"] != "Root":
         raise refused(f"snapshot {snapshot['name']} ({uuid}) is one of a data volume, {name_of(volume)}")
-    volume_rows.must_be(volume, READY)
+    volume_rows.must_be(volume, READY, settled=settled)
     return volume, volume_rows.snapshot_path(snapshot)
 
 

@@ -96,7 +96,7 @@ def check_group(tx: Tx, root_volume_uuid: str) -> rows.Row:
 def check_take(tx: Tx, volume_uuid: str, settled: bool = True) -> rows.Row:
     """The volume, if a snapshot of it may be taken. `settled`: the operation's turn has come."""
     volume = volume_rows.must_get(tx, volume_uuid)
-    volume_rows.must_be(volume, READY)
+    volume_rows.must_be(volume, READY, settled=settled)
     if settled and volume["vm_instance_uuid"]:
         vm = must_get(tx, "VmInstanceVO", volume["vm_instance_uuid"])
         must_allow("CreateVolumeSnapshot", vm["uuid"], vm["state"])
@@ -294,7 +294,7 @@ def check_revert(tx: Tx, uuid: str, settled: bool = True) -> tuple[rows.Row, row
     volume = volume_rows.must_get(tx, snapshot["volume_uuid"])
     if snapshot["state"] != "Enabled" or snapshot["status"] != "Ready":
         raise refused(f"snapshot {snapshot['name']} ({uuid}) is {snapshot['state']} and {snapshot['status']}")
-    volume_rows.must_be(volume, READY)
+    volume_rows.must_be(volume, READY, settled=settled)
     if settled and volume["vm_instance_uuid"]:
         vm = must_get(tx, "VmInstanceVO", volume["vm_instance_uuid"])
         must_allow("RevertVolumeFromSnapshot", vm["uuid"], vm["state"])

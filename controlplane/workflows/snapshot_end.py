@@ -145,7 +145,7 @@ def check_delete(tx: Tx, uuid: str, settled: bool = True) -> tuple[rows.Row, row
     if snapshot is None:
         return None
     volume = volume_rows.must_get(tx, snapshot["volume_uuid"])
-    volume_rows.must_be(volume, READY)
+    volume_rows.must_be(volume, READY, settled=settled)
     vm = rows.get(tx, "VmInstanceVO", volume["vm_instance_uuid"]) if volume["vm_instance_uuid"] else None
     if vm is None or not settled:
         return snapshot, volume

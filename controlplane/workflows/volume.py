@@ -182,7 +182,7 @@ async def delete(op: Operation[World], message: DeleteDataVolume) -> Json:
     return {}
 
 
-def check_delete(tx: Tx, uuid: str) -> rows.Row | None:
+def check_delete(tx: Tx, uuid: str, settled: bool = True) -> rows.Row | None:
     """None when it is absent already."""
     if not rows.exists(tx, "VolumeVO", uuid=uuid):
         return None
@@ -191,7 +191,7 @@ def check_delete(tx: Tx, uuid: str) -> rows.Row | None:
         raise invalid(f"{volume_rows.name_of(volume)} is a root volume; it goes with its VM", "uuid")
     if volume["status"] == DELETED:
         raise refused(f"{volume_rows.name_of(volume)} is deleted already")
-    volume_rows.must_be(volume, READY, NOT_INSTANTIATED)
+    volume_rows.must_be(volume, READY, NOT_INSTANTIATED, settled=settled)
     return volume
 
 

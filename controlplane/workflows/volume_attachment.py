@@ -152,7 +152,7 @@ def check_attach(tx: Tx, uuid: str, vm_uuid: str, settled: bool = True) -> tuple
         raise refused(f"{name_of(volume)} is {volume['state']}, it must be Enabled")
     if volume["vm_instance_uuid"]:
         raise refused(f"{name_of(volume)} is attached to VM {volume['vm_instance_uuid']} already")
-    volume_rows.must_be(volume, READY, NOT_INSTANTIATED)
+    volume_rows.must_be(volume, READY, NOT_INSTANTIATED, settled=settled)
     attached = rows.count(tx, "VolumeVO", vm_instance_uuid=vm_uuid, type="Data")
     if attached >= MOST_DATA_VOLUMES:
         raise refused(f"VM {vm['name']} ({vm_uuid}) has {attached} data volumes; {MOST_DATA_VOLUMES} is the most")
@@ -180,7 +180,7 @@ def check_detach(tx: Tx, uuid: str, vm_uuid: str | None, settled: bool = True) -
         raise refused(f"{name_of(volume)} is attached to no VM")
     if vm_uuid and vm_uuid != volume["vm_instance_uuid"]:
         raise refused(f"{name_of(volume)} is attached to VM {volume['vm_instance_uuid']}, not to {vm_uuid}")
-    volume_rows.must_be(volume, READY)
+    volume_rows.must_be(volume, READY, settled=settled)
     vm = inventories.must_get(tx, "VmInstanceVO", volume["vm_instance_uuid"])
     if settled:
         must_allow("DetachDataVolumeFromVm", vm["uuid"], vm["state"])

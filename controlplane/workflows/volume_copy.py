@@ -52,11 +52,11 @@ async def create(op: Operation[World], message: CreateDataVolumeFromVolumeSnapsh
     return await op.commit("publish", publish)
 
 
-def check_copy(tx: Tx, message: CreateDataVolumeFromVolumeSnapshot) -> tuple[rows.Row, rows.Row]:
+def check_copy(tx: Tx, message: CreateDataVolumeFromVolumeSnapshot, settled: bool = True) -> tuple[rows.Row, rows.Row]:
     """(snapshot, its volume)"""
     snapshot = must_get(tx, "VolumeSnapshotVO", message.volume_snapshot_uuid)
     volume = volume_rows.must_get(tx, snapshot["volume_uuid"])
-    volume_rows.must_be(volume, READY)
+    volume_rows.must_be(volume, READY, settled=settled)
     if snapshot["state"] != "Enabled" or snapshot["status"] != "Ready":
         raise refused(
             f"snapshot {snapshot['name']} ({snapshot['uuid']}) is {snapshot['state']} and {snapshot['status']}"

@@ -19,6 +19,7 @@ from controlplane.workflows.vm_spec import data_path, volume_path
 
 Json = dict[str, Any]
 CREATING, READY, NOT_INSTANTIATED, DELETED = "Creating", "Ready", "NotInstantiated", "Deleted"
+_SETTLED = (READY, NOT_INSTANTIATED, DELETED)  # the others are those of an operation under way
 
 
 def show(tx: Tx, uuid: str) -> Json:
@@ -43,8 +44,9 @@ def queue(tx: Tx, uuid: str) -> str:
     return f"vm:{volume['vm_instance_uuid']}" if volume and volume["vm_instance_uuid"] else f"volume:{uuid}"
 
 
-def must_be(volume: rows.Row, *statuses: str) -> None:
-    if volume["status"] not in statuses:
+def must_be(volume: rows.Row, *statuses: str, settled: bool = True) -> None:
+    """Not `settled`: the operation's turn has yet to come, so a volume that another works on is refused only then."""
+    if volume["status"] not in statuses and (settled or volume["status"] in _SETTLED):
         raise refused(f"{name_of(volume)} is {volume['status']}, it must be {' or '.join(statuses)}")
 
 

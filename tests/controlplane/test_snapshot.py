@@ -1,5 +1,7 @@
 """Snapshots on simulated hosts: chains, trees, reverting, deleting one of many, all disks of a VM at once."""
 
+import asyncio
+
 import pytest
 
 from controlplane.contract.error import ApiError
@@ -233,6 +235,17 @@ async def test_a_volume_from_a_snapshot_owes_nothing_to_it(cloud):
     assert beneath(cloud, host, copy["installPath"]) == []
     await cloud.call("DeleteVolumeSnapshot", uuid=taken["uuid"])
     assert (await cloud.get("VolumeVO", disk["uuid"]))["status"] == "Ready"
+
+
+async def test_what_is_asked_for_at_once_is_done_one_after_the_other(cloud):
+    vm = await cloud.vm()
+    disk, kept = vm["allVolumes"][0], await snap(cloud, vm["allVolumes"][0])
+    copy = {"name": "copy", "volumeSnapshotUuid": kept["uuid"]}
+    made = await asyncio.gather(
+        *(cloud.call("CreateDataVolumeFromVolumeSnapshot", **copy) for _ in range(4)),
+        *(snap(cloud, disk) for _ in range(4)),
+    )
+    assert {one["status"] for one in made} == {"Ready"}
 
 
 async def test_refusals(cloud):
