@@ -260,6 +260,7 @@ TABLE: list[tuple[str, dict[str, Any]]] = [
     ("DeleteL2Network", {"uuid": "<loose>"}),
     ("CreateL3Network", {"name": "n", "l2NetworkUuid": "<l2>"}),
     ("UpdateL3Network", {"uuid": "<l3>", "dnsDomain": "example.org"}),
+    ("UpdateL3Network", {"uuid": "<l3>", "dnsDomain": ""}),
     ("ChangeL3NetworkState", {"uuid": "<l3>", "stateEvent": "disable"}),
     ("DeleteL3Network", {"uuid": "<served>"}),
     (
