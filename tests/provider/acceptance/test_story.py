@@ -1,0 +1,158 @@
+"""The generated story of each resource: made, changed attribute by attribute, imported, meddled with, lost, destroyed.
+
+Every case is an instance of its own (declaration.py), and all cases of a story go through each phase together.
+"""
+
+import json
+import threading
+from collections.abc import Container
+from typing import Any
+
+import pytest
+
+from provider.framework.resource import Context
+from tests.provider.acceptance.declaration import Case, Values, settable
+from tests.provider.acceptance.land import land
+from tests.provider.acceptance.stories import LANDS, STORIES, cases
+from tests.provider.acceptance.world import world
+
+pytestmark = [pytest.mark.terraform, pytest.mark.timeout(900)]
+ACTIONS = {"update": ["update"], "replace": ["delete", "create"]}
+MANY, ONE = "-parallelism=50", "-parallelism=1"
+
+
+class Story:
+    """One working directory with one instance of each case."""
+
+    def __init__(self, steppe: Any, cloud: Any, name: str) -> None:
+        self.steppe, self.client, self.cases = steppe, cloud.client, cases(name)
+        self.steppe.write(land(cloud, LANDS[name]))
+
+    def write(self, changed: Container[str] = ()) -> None:
+        """Instances at these addresses with their change, the others as they were made."""
+        blocks = (one.block(one.second if one.address in changed else one.first) for one in self.cases)
+        self.steppe.write("".join(blocks), "story.tf")
+
+    def context(self, case: Case, planned: Values) -> Context:
+        config = planned | {name: value for name, value in case.first.items() if value is not None}
+        return Context(self.client, threading.Event(), config=config)
+
+    def empty(self) -> None:
+        """Nothing is left to do, whatever was done."""
+        done = self.steppe.run("plan", "-detailed-exitcode", "-no-color", "-input=false", MANY)
+        assert done.status == 0, done.output
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_a_story(steppe, cloud, name):
+    before = world(cloud)
+    story = Story(steppe, cloud, name)
+    made = create(story)
+    refused(story)
+    changed = change(story, made)
+    imported(story)
+    meddled(story, made, changed)
+    done = steppe.destroy()
+    assert done.succeeded, done.output
+    assert world(cloud) == before
+
+
+def create(story: Story) -> dict[str, Values]:
+    story.write()
+    story.steppe.must_apply(MANY)
+    story.empty()
+    state = story.steppe.state()
+    return {case.address: state[case.address] for case in story.cases}
+
+
+def refused(story: Story) -> None:
+    """Each refused change is an error of the plan that names its resource and its attribute."""
+    wanted = {case.address: case for case in story.cases if case.action == "refused"}
+    if not wanted:
+        return
+    story.write(wanted)
+    done = story.steppe.run("plan", "-json", "-input=false", MANY)
+    lines = [json.loads(line) for line in done.output.splitlines() if line.startswith("{")]
+    errors = [one["diagnostic"] for one in lines if one["type"] == "diagnostic" and one["@level"] == "error"]
+    told = {one["address"]: one for one in errors}
+    assert told.keys() == wanted.keys()
+    for address, case in wanted.items():
+        text = " ".join(f"{told[address]['summary']} {told[address]['detail']}".split())
+        assert case.change.said in text
+        assert case.attribute in told[address]["snippet"]["code"]
+
+
+def change(story: Story, made: dict[str, Values]) -> dict[str, Values]:
+    """Each attribute alone: the planned action, what is blamed for a replacement, and that it holds."""
+    planned = {case.address: case for case in story.cases if case.action in (*ACTIONS, "none")}
+    moving = {address: case for address, case in planned.items() if case.change.applies}
+    story.write(planned)
+    actions = {case.address: ACTIONS[case.action] for case in planned.values() if case.action in ACTIONS}
+    assert story.steppe.plan(MANY) == actions
+    for address, case in planned.items():
+        blamed = {path[0] for path in story.steppe.changes[address].get("replace_paths", [])}
+        assert (case.attribute in blamed) == (case.action == "replace"), address
+    story.write(moving)
+    story.steppe.must_apply(MANY)
+    story.empty()
+    state = story.steppe.state()
+    for case in (one for one in moving.values() if one.action in ACTIONS):
+        was, is_ = made[case.address], state[case.address]
+        assert case.action == "replace" or was.get("uuid") == is_.get("uuid"), case.address
+        if not case.of.resource.schema.attributes[case.attribute].write_only:
+            assert was[case.attribute] != is_[case.attribute], case.address
+    return {case.address: state[case.address] for case in story.cases}
+
+
+def imported(story: Story) -> None:
+    """What only Terraform knows is written anew; nothing else is to be done."""
+    state, steppe = story.steppe.state(), story.steppe
+    removed = steppe.run("state", "rm", *(case.address for case in story.cases))
+    assert removed.succeeded, removed.output
+    blocks = (
+        f"import {{\n  to = {case.address}\n  id = {json.dumps(case.of.identifier(state[case.address]))}\n}}\n"
+        for case in story.cases
+    )
+    steppe.write("".join(blocks), "imports.tf")
+    plan = steppe.plan(MANY)
+    changes = steppe.changes
+    anew = {case.address: differing(changes[case.address]) for case in story.cases}
+    known = {case.address: case.of.unseen | set(case.change.forgotten) for case in story.cases}
+    assert {address: sorted(names - known[address]) for address, names in anew.items() if names - known[address]} == {}
+    assert all("importing" in changes[case.address] for case in story.cases)
+    assert {actions[0] for actions in plan.values()} <= {"update"}
+    assert plan.keys() <= {case.address for case in story.cases}
+    steppe.must_apply(MANY)
+    (steppe.directory / "imports.tf").unlink()
+    story.empty()
+
+
+def differing(change: Values) -> set[str]:
+    before, after = change["before"], change["after"]
+    return {name for name, value in after.items() if (value or None) != (before.get(name) or None)}
+
+
+def meddled(story: Story, made: dict[str, Values], changed: dict[str, Values]) -> None:
+    """Somebody else sets each attribute back to what it was, and deletes the samples: it is seen and repaired."""
+    expected = {}
+    drifted = {}
+    now = story.steppe.state()
+    for case in story.cases:
+        prior, resource = now[case.address], case.of.resource
+        if not case.attribute:
+            resource.delete(story.context(case, prior), prior)
+            expected[case.address] = [case.of.lost]
+        elif case.drifts:
+            was = made[case.address]
+            # What followed from the change goes back with it.
+            planned = prior | {name: was[name] for name in settable(case.of.type_name) if was[name] != prior[name]}
+            resource.update(story.context(case, planned), prior, planned)
+            expected[case.address] = ["update"]
+            drifted[case.address] = case
+    assert story.steppe.plan(MANY) == expected
+    changes = story.steppe.changes
+    for address, case in drifted.items():
+        seen, wished = changes[address]["before"][case.attribute], changes[address]["after"][case.attribute]
+        assert wished == changed[address][case.attribute] != seen, address
+    story.steppe.must_apply(MANY)
+    story.empty()
