@@ -143,5 +143,5 @@ def expression(value: Any) -> str:
         case list():
             return f"[{', '.join(map(expression, value))}]"
         case dict():
-            return f"{{ {', '.join(f'{name} = {expression(one)}' for name, one in value.items())} }}"
+            return f"{{ {', '.join(f'{json.dumps(name)} = {expression(one)}' for name, one in value.items())} }}"
     return json.dumps(value, ensure_ascii=False)

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from provider.framework.resource import Context
-from tests.provider.acceptance.declaration import Case, Values, settable
+from tests.provider.acceptance.core import Core
+from tests.provider.acceptance.declaration import Case, Declaration, Values, expression, settable
 from tests.provider.acceptance.land import land
 from tests.provider.acceptance.stories import LANDS, STORIES, cases
+from tests.provider.acceptance.unknown import all_unknown, plans_with_unknowns
 from tests.provider.acceptance.world import world
 
 pytestmark = [pytest.mark.terraform, pytest.mark.timeout(900)]
@@ -33,6 +35,23 @@ class Story:
         blocks = (one.block(one.second if one.address in changed else one.first) for one in self.cases)
         self.steppe.write("".join(blocks), "story.tf")
 
+    def resolve(self) -> None:
+        """Terraform itself tells what the expressions of the declarations mean."""
+        told: dict[str, Values] = {}
+        for one in self.cases:
+            told[one.address] = {"first": bare(one.first), "second": bare(one.second)}
+            if not one.attribute:
+                told[one.of.type_name] = bare(one.of.sample(self.spare(one.of)))
+        self.steppe.write(f'output "told" {{\n  value = {expression(told)}\n}}\n', "outputs.tf")
+
+    def resolved(self) -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(self.steppe.run("output", "-json", "told").output)
+        return told
+
+    def spare(self, declaration: Declaration) -> int:
+        """A number that no case has."""
+        return 1 + max(one.number for one in self.cases if one.of is declaration)
+
     def context(self, case: Case, planned: Values) -> Context:
         config = planned | {name: value for name, value in case.first.items() if value is not None}
         return Context(self.client, threading.Event(), config=config)
@@ -43,11 +62,16 @@ class Story:
         assert done.status == 0, done.output
 
 
+def bare(values: Values) -> Values:
+    return {name: value for name, value in values.items() if name != "depends_on"}
+
+
 @pytest.mark.parametrize("name", STORIES)
 def test_a_story(steppe, cloud, name):
     before = world(cloud)
     story = Story(steppe, cloud, name)
     made = create(story)
+    unknown(story, made)
     refused(story)
     changed = change(story, made)
     imported(story)
@@ -59,10 +83,22 @@ def test_a_story(steppe, cloud, name):
 
 def create(story: Story) -> dict[str, Values]:
     story.write()
+    story.resolve()
     story.steppe.must_apply(MANY)
     story.empty()
     state = story.steppe.state()
     return {case.address: state[case.address] for case in story.cases}
+
+
+def unknown(story: Story, made: dict[str, Values]) -> None:
+    """See unknown.py."""
+    core, told = Core(), story.resolved()
+    for case in story.cases:
+        first, second = told[case.address]["first"], told[case.address]["second"]
+        if case.attribute:
+            plans_with_unknowns(core, case, first, second, made[case.address])
+        else:
+            all_unknown(core, case, first, made[case.address])
 
 
 def refused(story: Story) -> None:

@@ -10,6 +10,7 @@ ENTRIES = [
     ("vm", "expungePeriod", "3600"),
     ("console", "proxy.idleTimeout", "300"),
     ("image", "expungePeriod", "3600"),
+    ("volume", "deletionPolicy", "Never"),
 ]
 LAND = """
 resource "steppe_cluster" "more" {
