@@ -8,7 +8,7 @@ from controlplane.contract.base import (
     Api,
     Create,
     Date,
-    Delete,
+    DeleteRecoverable,
     Description,
     Inventory,
     Name,
@@ -153,7 +153,7 @@ class RebootVmInstance(_OfVm):
 
 
 @api
-class DestroyVmInstance(Delete):
+class DestroyVmInstance(DeleteRecoverable):
     """Its addresses return to the pool at once; it can be recovered until it is expunged."""
 
     route = Route("DELETE", "/vm-instances/{uuid}")
