@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -58,14 +58,15 @@ class Terraform:
     def write(self, text: str, file: str = "main.tf") -> None:
         (self.directory / file).write_text((self.head if file == "main.tf" else "") + text)
 
-    def start(self, *words: str) -> "subprocess.Popen[str]":
+    def start(self, *words: str, to: IO[str] | None = None) -> "subprocess.Popen[str]":
+        """`to` instead of a pipe, for who does not read while it runs."""
         environment = os.environ | SETTINGS | self.environment
         return subprocess.Popen(
             ["terraform", *words],
             cwd=self.directory,
             env=environment,
             text=True,
-            stdout=subprocess.PIPE,
+            stdout=to or subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )

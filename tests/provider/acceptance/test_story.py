@@ -4,6 +4,7 @@ Every case is an instance of its own (declaration.py), and all cases of a story 
 """
 
 import json
+import os
 import threading
 from collections.abc import Container
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from provider.framework.resource import Context
 from tests.provider.acceptance.core import Core
 from tests.provider.acceptance.declaration import Case, Declaration, Values, expression, settable
+from tests.provider.acceptance.guesses import guess
 from tests.provider.acceptance.land import land
 from tests.provider.acceptance.stories import LANDS, STORIES, cases
 from tests.provider.acceptance.unknown import all_unknown, plans_with_unknowns
@@ -21,6 +23,7 @@ from tests.provider.acceptance.world import world
 pytestmark = [pytest.mark.terraform, pytest.mark.timeout(900)]
 ACTIONS = {"update": ["update"], "replace": ["delete", "create"]}
 MANY, ONE = "-parallelism=50", "-parallelism=1"
+EXAMPLES = int(os.environ.get("STEPPE_EXAMPLES", "6"))  # of guesses, for each resource
 
 
 class Story:
@@ -72,6 +75,7 @@ def test_a_story(steppe, cloud, name):
     story = Story(steppe, cloud, name)
     made = create(story)
     unknown(story, made)
+    guesses(story)
     refused(story)
     changed = change(story, made)
     imported(story)
@@ -99,6 +103,21 @@ def unknown(story: Story, made: dict[str, Values]) -> None:
             plans_with_unknowns(core, case, first, second, made[case.address])
         else:
             all_unknown(core, case, first, made[case.address])
+
+
+def guesses(story: Story) -> None:
+    """See guesses.py."""
+    core, told = Core(), story.resolved()
+    for declaration in {case.of.type_name: case.of for case in story.cases}.values():
+        changes = [
+            {
+                name: told[case.address]["second"].get(name)
+                for name in (*case.change.before, case.attribute, *case.change.along)
+            }
+            for case in story.cases
+            if case.of is declaration and case.attribute
+        ]
+        guess(core, declaration, told[declaration.type_name], changes, EXAMPLES)
 
 
 def refused(story: Story) -> None:
