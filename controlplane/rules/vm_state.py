@@ -18,6 +18,7 @@ _RULES: dict[str, tuple[frozenset[str], str]] = {
     "ExpungeVmInstance": (frozenset({DESTROYED}), "SYS.1006"),
     "AttachDataVolumeToVm": (_SETTLED, "VM.1005"),
     "DetachDataVolumeFromVm": (_SETTLED, "VM.1006"),
+    "ChangeInstanceOffering": (_SETTLED, "SYS.1006"),
     "ResizeRootVolume": (_SETTLED, "SYS.1006"),
     "ResizeDataVolume": (_SETTLED, "SYS.1006"),
     "CreateVolumeSnapshot": (_SETTLED, "SYS.1006"),

@@ -135,7 +135,10 @@ class Vm(Table):
         identity("VM")
         | {
             "image_uuid": reference("", "UUID of the image to boot: a root volume template or an ISO."),
-            "instance_offering_uuid": reference("", "UUID of the instance offering: CPUs and memory."),
+            "instance_offering_uuid": required(
+                STRING, "UUID of the instance offering: CPUs and memory. A stopped VM has those of another one at once, a "
+                "running one after a restart, see `allow_restart`.", validators=(validate.uuid,),
+            ),
             "root_disk_offering_uuid": optional(
                 STRING, "UUID of the disk offering of the root disk; an ISO needs one, or `root_disk_size`.", replace=True,
                 validators=(validate.uuid,),
@@ -271,6 +274,9 @@ class Vm(Table):
             stored = VmTags.of(client, prior["uuid"]).merged({}, everything=True)
             before, after = prior | {"user_data": stored["user_data"]}, _told(context, planned)
         VmTags.bring(client, prior["uuid"], before, after, limit)
+        if planned["instance_offering_uuid"] != prior["instance_offering_uuid"]:
+            offering = {"instanceOfferingUuid": planned["instance_offering_uuid"]}
+            client.action(path, "changeInstanceOffering", offering, timeout=limit)
         bring(client, prior["uuid"], prior, planned, limit)
         if planned["root_disk_size"] != prior["root_disk_size"]:
             volume, size = prior["root_volume_uuid"], planned["root_disk_size"]
