@@ -19,6 +19,8 @@ _RULES: dict[str, tuple[frozenset[str], str]] = {
     "AttachDataVolumeToVm": (_SETTLED, "VM.1005"),
     "DetachDataVolumeFromVm": (_SETTLED, "VM.1006"),
     "ChangeInstanceOffering": (_SETTLED, "SYS.1006"),
+    "AttachL3NetworkToVm": (_SETTLED, "SYS.1006"),
+    "DetachL3NetworkFromVm": (_SETTLED, "SYS.1006"),
     "ResizeRootVolume": (_SETTLED, "SYS.1006"),
     "ResizeDataVolume": (_SETTLED, "SYS.1006"),
     "CreateVolumeSnapshot": (_SETTLED, "SYS.1006"),
