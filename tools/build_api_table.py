@@ -50,8 +50,8 @@ ELSEWHERE = {
     "no: a question of the moment, whose answer a state would keep too long": """
         GetAccountQuotaUsage GetBackupStorageCapacity GetCandidateIsoForAttachingVm GetCpuMemoryCapacity
         GetDataVolumeAttachableVm GetFreeIp GetHypervisorTypes GetIpAddressCapacity GetL2NetworkTypes
-        GetLocalStorageHostDiskCapacity GetPrimaryStorageCapacity GetVmAttachableDataVolume GetVmMigrationCandidateHosts
-        GetVmScreenshot GetVmStartSettings QueryAudit""",
+        GetLocalStorageHostDiskCapacity GetPrimaryStorageCapacity GetVmAttachableDataVolume GetVmAttachableL3Network
+        GetVmMigrationCandidateHosts GetVmScreenshot GetVmStartSettings QueryAudit""",
     "not yet": """
         ChangeAccessKeyState ChangeBackupStorageState ChangeClusterState ChangeDiskOfferingState ChangeHostState
         ChangeImageState ChangeInstanceOfferingState ChangeL3NetworkState ChangePrimaryStorageState
