@@ -78,6 +78,7 @@ class Departure:
     directory: str
     serial_log: str
     console_listen: str
+    with_disks: bool = True  # else they are there
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ c.resource(
     c.uuid("host_uuid"),
     c.uuid("last_host_uuid"),
     c.uuid("dest_host_uuid"),  # where it is on its way to, running; that host's network knows it already
+    c.boolean("stands_still"),  # it arrived there, and has not been seen to go on
     c.uuid("image_uuid"),
     c.uuid("instance_offering_uuid"),
     c.uuid("root_volume_uuid"),
