@@ -87,6 +87,7 @@ class Table(Resource):
     names: ClassVar[dict[str, str]] = {}  # attribute → field, where it is not its camelCase
     constants: ClassVar[dict[str, Any]] = {}  # parameters that every create sends
     links: ClassVar[tuple[Links, ...]] = ()
+    unqueryable: ClassVar[frozenset[str]] = frozenset()  # attributes with a uuid that a query knows no field for
     limits: ClassVar[dict[str, str]] = {}  # default time-outs that differ from DEFAULT_TIMEOUT
 
     # Changes.
@@ -220,6 +221,10 @@ class Table(Resource):
     def gone(self, inventory: Inventory) -> bool:
         """Whether an inventory that is still listed counts as absent."""
         return False
+
+    def stands_alone(self, inventory: Inventory) -> bool:
+        """Whether an inventory is a resource of its own, not a part of another."""
+        return True
 
     def _present(self, context: Context, uuid: str, planned: Object) -> Object:
         """The state after a change: what was planned, with what only the control plane knows."""

@@ -23,6 +23,7 @@ def _fetch(client: ControlPlane, category: str, name: str) -> Object:
 
 class GlobalConfig(Resource):
     type_name = "steppe_global_config"
+    moves_from = {"zstack_global_config": lambda state: f"{state.get('category')}/{state.get('name')}"}
     imported_by: ClassVar[tuple[str, str]] = ("category and name", "kvm/vm.cpuMode")
     schema = Schema(
         {

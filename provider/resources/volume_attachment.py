@@ -17,6 +17,7 @@ class VolumeAttachment(Table):
     collection = "volumes"
     delete_api = "DetachDataVolumeFromVm"
     named = ()
+    unqueryable = frozenset({"running_host_uuid"})
     names = {"vm_uuid": "vmInstanceUuid", "volume_uuid": "uuid"}
     schema = Schema(
         {
