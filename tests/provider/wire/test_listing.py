@@ -11,35 +11,11 @@ from controlplane.contract.registry import apis
 from provider.framework.types import STRING, object_of
 from provider.main import Steppe
 from provider.wire import values
-from tests.provider.stack import with_vm
+from tests.provider.stack import PARTS, with_vm
 from tests.provider.wire.core import Core, given, told
 
 LISTS = {one.type_name: one for one in Steppe.list_resources}
 IDENTITY = object_of({"uuid": STRING})
-WITH_PARTS = """
-resource "steppe_volume" "a" {
-  name               = "data"
-  disk_offering_uuid = steppe_disk_offering.a.uuid
-}
-resource "steppe_volume_attachment" "a" {
-  volume_uuid = steppe_volume.a.uuid
-  vm_uuid     = steppe_vm.a.uuid
-}
-resource "steppe_volume_snapshot" "a" {
-  name        = "snapshot"
-  volume_uuid = steppe_vm.a.root_volume_uuid
-}
-resource "steppe_user_tag" "a" {
-  resource_uuid = steppe_vm.a.uuid
-  resource_type = "VmInstanceVO"
-  tag           = "blue"
-}
-resource "steppe_system_tag" "a" {
-  resource_uuid = steppe_vm.a.uuid
-  resource_type = "VmInstanceVO"
-  tag           = "cdRoms::2"
-}
-"""
 
 
 def listed(ask: Core, type_name: str, *, limit: int = 100, whole: bool = False, **config: Any) -> list[Any]:
@@ -57,7 +33,7 @@ def uuid_of(event: Any) -> str:
 
 @pytest.mark.terraform
 def test_what_terraform_made_is_found_and_is_what_an_import_would_be(ask, steppe, cloud):
-    steppe.write(with_vm(cloud) + WITH_PARTS)
+    steppe.write(with_vm(cloud) + PARTS)
     steppe.must_apply()
     steppe.must_apply("-refresh-only")  # the volume has its file since it was attached
     state = steppe.state()
@@ -82,7 +58,7 @@ def test_what_terraform_made_is_found_and_is_what_an_import_would_be(ask, steppe
 
 @pytest.mark.terraform
 def test_parts_of_others_are_not_listed(ask, steppe, cloud):
-    steppe.write(with_vm(cloud) + WITH_PARTS)
+    steppe.write(with_vm(cloud) + PARTS)
     steppe.must_apply()
     assert [one.display_name for one in listed(ask, "steppe_volume")] == ["data"], "a root volume is part of its VM"
     inherent = [one["tag"] for one in cloud.client.query("system-tags") if one["inherent"]]
