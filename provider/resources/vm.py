@@ -18,6 +18,7 @@ from provider.framework.types import BOOL, NUMBER, STRING, UNKNOWN, Value, list_
 from provider.resources.base import Table, deletion_protection, identity, reference, timeouts
 from provider.resources.foreign import must_have_no_snapshots, release_data_volumes
 from provider.resources.moved_from import libvirt_domain, zstack
+from provider.resources.placement import waits_for_host
 from provider.resources.vm_move import CONSENT, move, plan_move
 from provider.resources.vm_start import (
     START,
@@ -227,6 +228,8 @@ class Vm(Table):
             planned["network_uuids"] = _networks(planned["network_interfaces"])
         if prior is None:
             planned |= {wish: None for wish in WISHES if config[wish] is None}
+            within = {"zoneUuid": planned["zone_uuid"], "clusterUuid": planned["cluster_uuid"]}
+            waits_for_host(plan, f"VM {planned['name']}", planned["host_uuid"], **within)
             return
         placed = plan.private.get(PLACED) or {}
         for wish in ("zone_uuid", "cluster_uuid"):

@@ -17,7 +17,7 @@ from provider.framework.types import BOOL, NUMBER, STRING, UNKNOWN, Value
 from provider.resources.base import Table, deletion_protection, identity, timeouts
 from provider.resources.foreign import must_have_no_snapshots
 from provider.resources.moved_from import libvirt_volume, zstack
-from provider.resources.placement import host_of
+from provider.resources.placement import host_of, waits_for_host
 from provider.resources.volume_change import move, plan_growth, plan_move, source_size
 
 SOURCES = ("disk_offering_uuid", "image_uuid", "snapshot_uuid")
@@ -103,6 +103,8 @@ class Volume(Table):
         if prior is None:
             planned |= {name: None for name in ("host_uuid", *SOURCES) if config[name] is None}
             _must_have_a_place(plan)
+            if planned["host_uuid"] is not None:
+                waits_for_host(plan, f"Volume {planned['name']}", planned["host_uuid"])
             if isinstance(planned["size"], (int, float)) and plan.client is not None:
                 _must_hold(planned["size"], source_size(plan.client, planned))
             return

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from provider.framework.diagnostics import Diagnostics
 from provider.framework.resource import Action
 from provider.framework.types import wholly_known
 from provider.wire import messages, values
@@ -48,18 +47,17 @@ class Actions:
                 return
 
     def _invoke(self, request: Any, events: "queue.SimpleQueue[Any]") -> None:
-        kinds, diagnostics = pb.InvokeAction.Event, Diagnostics()
+        kinds = pb.InvokeAction.Event
         action, context = self.all[request.action_type], self.session.context()
 
         def tell(message: str) -> None:
             events.put(kinds(progress=kinds.Progress(message=message)))
 
         try:
-            with self.session.busy(), self.session.reporting(action.schema, diagnostics):
+            with self.session.busy(), self.session.reporting(action.schema, context.diagnostics):
                 config = values.decode(request.config, action.schema.type)
                 action.invoke(context, config, tell)
-                diagnostics.items += context.diagnostics.items
-                diagnostics.items += self.session.provider.remarks(context.client, config).items
+                context.diagnostics.items += self.session.provider.remarks(context.client, config).items
         finally:
-            told = messages.diagnostics(diagnostics.items)
+            told = messages.diagnostics(context.diagnostics.items)
             events.put(kinds(completed=kinds.Completed(diagnostics=told)))

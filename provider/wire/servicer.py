@@ -116,7 +116,8 @@ class Servicer:
 
     def validate_resource_config(self, request: Any) -> Any:
         schema = self.resources[request.type_name].schema
-        return self.session.validate(schema, request, pb.ValidateResourceConfig.Response)
+        kept = not request.client_capabilities.write_only_attributes_allowed
+        return self.session.validate(schema, request, pb.ValidateResourceConfig.Response, keeps_everything=kept)
 
     def validate_data_resource_config(self, request: Any) -> Any:
         schema = self.data_sources[request.type_name].schema

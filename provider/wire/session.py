@@ -16,7 +16,7 @@ from provider.framework.plan import Deferral
 from provider.framework.resource import Context, Provider
 from provider.framework.schema import Schema
 from provider.framework.types import Value
-from provider.framework.validate import check
+from provider.framework.validate import check, must_not_be_written
 from provider.wire import messages, values
 
 log = logging.getLogger("provider.wire")
@@ -36,10 +36,14 @@ class Session:
     def context(self, private: bytes = b"") -> Context:
         return Context(self.client, self.stop, load(private))
 
-    def validate(self, schema: Schema, request: Any, response: Any) -> Any:
+    def validate(self, schema: Schema, request: Any, response: Any, *, keeps_everything: bool = False) -> Any:
+        """`keeps_everything`: this Terraform would write into its state what is to be written nowhere."""
         diagnostics = Diagnostics()
         with self.reporting(schema, diagnostics):
-            check(schema, values.decode(request.config, schema.type) or {}, diagnostics)
+            config = values.decode(request.config, schema.type) or {}
+            check(schema, config, diagnostics)
+            if keeps_everything:
+                must_not_be_written(schema, config, diagnostics)
         return response(diagnostics=messages.diagnostics(diagnostics.items))
 
     @contextmanager
