@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 from provider.framework.resource import Action
@@ -15,7 +16,10 @@ from provider.wire.session import Session
 class Actions:
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.all: dict[str, Action] = {one.type_name: one for one in session.provider.actions}
+
+    @cached_property
+    def all(self) -> dict[str, Action]:
+        return {one.type_name: one for one in self.session.provider.actions}
 
     def handlers(self) -> dict[str, Callable[[Any], Any]]:
         return {"ValidateActionConfig": self.validate_action_config, "PlanAction": self.plan_action}

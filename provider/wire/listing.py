@@ -1,6 +1,7 @@
 """List resources (Terraform 1.14): `terraform query` finds what exists, in a configuration or not, each with its identity."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -15,7 +16,10 @@ class Lists:
     def __init__(self, session: Session, resources: Mapping[str, Resource]) -> None:
         self.session = session
         self.resources = resources
-        self.all: dict[str, ListResource] = {one.type_name: one for one in session.provider.list_resources}
+
+    @cached_property
+    def all(self) -> dict[str, ListResource]:
+        return {one.type_name: one for one in self.session.provider.list_resources}
 
     def handlers(self) -> dict[str, Callable[[Any], Any]]:
         return {"ValidateListResourceConfig": self.validate_list_resource_config}
