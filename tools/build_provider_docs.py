@@ -130,10 +130,10 @@ def _identity(resource: Resource) -> str:
 
 def _moved(resource: Resource) -> str:
     """Where its state may come from."""
-    if not resource.moves_from:
+    if not resource.moves_from():
         return ""
-    sources = " or ".join(f"`{one}`" for one in sorted(resource.moves_from))
-    block = f"moved {{\n  from = {sorted(resource.moves_from)[0]}.example\n  to   = {resource.type_name}.example\n}}"
+    sources = " or ".join(f"`{one}`" for one in sorted(resource.moves_from()))
+    block = f"moved {{\n  from = {sorted(resource.moves_from())[0]}.example\n  to   = {resource.type_name}.example\n}}"
     return (
         f"\n## Moved\n\nThe state of {sources} can be taken over where it means the same thing of this cloud (Terraform "
         f"1.8). The next plan reads it as an import does:\n\n```terraform\n{block}\n```\n"

@@ -15,7 +15,7 @@ CONDITION = validate.matches(
 )
 
 
-def condition_list() -> Attr:
+def conditions() -> Attr:
     return optional(
         list_of(STRING),
         "Conditions that all must be true, as the control plane's queries take them: `state=Running`, `cpuNum>=2`, "
@@ -24,9 +24,9 @@ def condition_list() -> Attr:
     )
 
 
-def conditions(*, named: bool) -> dict[str, Attr]:
+def searched(*, named: bool) -> dict[str, Attr]:
     """What is to be found; by name, too, what has one."""
-    found = {"conditions": condition_list()}
+    found = {"conditions": conditions()}
     if named:
         found["name"] = optional(STRING, "The exact name.", validators=(validate.length(1, 255),))
         found["name_pattern"] = optional(
@@ -51,7 +51,7 @@ class Inventories:
     @cached_property
     def schema(self) -> Schema:
         found = Nested("list", read_only(self.resource.schema.attributes))
-        attributes = conditions(named="name" in self.resource.schema.attributes)
+        attributes = searched(named="name" in self.resource.schema.attributes)
         attributes[self.noun] = computed(found, "What was found, in the order of creation.")
         return Schema(
             attributes, f"Lists by name and conditions: {self.resource.schema.description.partition('.')[0]}."

@@ -4,7 +4,7 @@ import json
 from typing import Any
 from urllib.parse import urlencode
 
-from provider.data_sources.inventories import condition_list
+from provider.data_sources.inventories import conditions
 from provider.framework import validate
 from provider.framework.plan import Object
 from provider.framework.resource import Context
@@ -55,7 +55,7 @@ class Query:
             "resource": required(
                 STRING, "What to query: `VmInstance`, or `QueryVmInstance`, or `VmInstanceVO`.", validators=(_known,)
             ),
-            "conditions": condition_list(),
+            "conditions": conditions(),
             "fields": optional(
                 list_of(STRING), "Fields to answer, e.g. `uuid`; all when left out.", validators=(validate.filled,)
             ),

@@ -14,6 +14,8 @@ from provider.framework.plan import Object, Plan
 from provider.framework.schema import Attr, Nested, Schema
 from provider.framework.types import Value
 
+Finder = Callable[[Object], str | None]
+
 
 @dataclass
 class Context:
@@ -35,8 +37,6 @@ class Resource:
     imported_by: ClassVar[tuple[str, str]] = ("its uuid", "0123456789abcdef0123456789abcdef")  # and an example
     # From the state of one version of the schema to that of the next, by the older version.
     upgraders: ClassVar[Mapping[int, Callable[[Object], Object]]] = {}
-    # Resources of other providers that mean the same, with what finds the id to import by in their state.
-    moves_from: ClassVar[Mapping[str, Callable[[Object], str | None]]] = {}
 
     def noticed(self, state: Object) -> None:
         """Terraform has this in its state; called before anything is planned, without a client."""
@@ -65,6 +65,10 @@ class Resource:
     def import_state(self, context: Context, identifier: str) -> Object:
         """The state of an existing resource, whole."""
         raise NotImplementedError
+
+    def moves_from(self) -> Mapping[str, Finder]:
+        """Resources of other providers that mean the same, each with what finds the id to import by in its state."""
+        return {}
 
     def configuration(self, state: Object) -> Object:
         """What somebody would write to have this state: no facts, and nothing that goes without saying."""

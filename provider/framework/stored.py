@@ -34,13 +34,14 @@ def upgraded(resource: Resource, version: int, state: Object) -> Object:
 
 def moved(resource: Resource, source: Source) -> str:
     """The id by which the resource is imported that `source` means."""
-    if source.type_name not in resource.moves_from:
-        known = ", ".join(sorted(resource.moves_from)) or "nothing"
+    sources = resource.moves_from()
+    if source.type_name not in sources:
+        known = ", ".join(sorted(sources)) or "nothing"
         raise Refused(
             f"No {resource.type_name} can come from {source.type_name}",
             f"A {resource.type_name} can take over the state of {known}.",
         )
-    found = resource.moves_from[source.type_name](source.state)
+    found = sources[source.type_name](source.state)
     if not found:
         raise Refused(
             f"This {source.type_name} is no {resource.type_name}",

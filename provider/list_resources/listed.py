@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from provider.client.control_plane import Inventory
-from provider.data_sources.inventories import conditions, wanted
+from provider.data_sources.inventories import searched, wanted
 from provider.framework import validate
 from provider.framework.plan import Object
 from provider.framework.resource import Context, Found
@@ -16,6 +16,7 @@ from provider.framework.types import STRING
 from provider.resources.base import Table
 
 KINDS = ("state", "status", "type", "format", "media_type", "platform", "resource_type", "tag")
+NO_FIELD = {"root_disk_offering_uuid", "root_volume_uuid", "running_host_uuid", "snapshot_uuid"}  # of any inventory
 
 
 class Listed:
@@ -27,14 +28,14 @@ class Listed:
     def schema(self) -> Schema:
         named = "name" in self.resource.schema.attributes
         what = self.resource.schema.description.partition(".")[0]
-        return Schema(conditions(named=named) | self._filters, f"Finds what exists: {what[:1].lower()}{what[1:]}.")
+        return Schema(searched(named=named) | self._filters, f"Finds what exists: {what[:1].lower()}{what[1:]}.")
 
     @cached_property
     def _filters(self) -> dict[str, Attr]:
         """Those of the resource's attributes that are fields of its inventory."""
         found: dict[str, Attr] = {}
         for name, one in self.resource.schema.attributes.items():
-            if name in self.resource.unqueryable or name == "uuid" or one.type.kind != "string":
+            if name in (NO_FIELD | self.resource.unqueryable) or name == "uuid" or one.type.kind != "string":
                 continue
             if name.endswith("_uuid"):
                 noun = name.removesuffix("_uuid").replace("_", " ")

@@ -2,13 +2,11 @@
 
 from provider.framework.schema import Schema
 from provider.resources.base import Table, identity, reference, timeouts
-from provider.resources.moved_from import zstack
 
 
 class Cluster(Table):
     type_name = "steppe_cluster"
     collection = "clusters"
-    moves_from = zstack("cluster")
     create_api = ("CreateCluster", "/clusters")
     update_action = "updateCluster"
     delete_api = "DeleteCluster"

@@ -4,13 +4,11 @@ from provider.framework import validate
 from provider.framework.schema import Schema, computed, required
 from provider.framework.types import NUMBER, STRING
 from provider.resources.base import Table, identity, timeouts
-from provider.resources.moved_from import zstack
 
 
 class DiskOffering(Table):
     type_name = "steppe_disk_offering"
     collection = "disk-offerings"
-    moves_from = zstack("disk_offering", "disk_offer")
     create_api = ("CreateDiskOffering", "/disk-offerings")
     update_action = "updateDiskOffering"
     delete_api = "DeleteDiskOffering"

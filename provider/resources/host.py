@@ -4,13 +4,11 @@ from provider.framework import validate
 from provider.framework.schema import Schema, computed, required
 from provider.framework.types import NUMBER, STRING
 from provider.resources.base import Table, identity, reference, timeouts
-from provider.resources.moved_from import zstack
 
 
 class Host(Table):
     type_name = "steppe_host"
     collection = "hosts"
-    moves_from = zstack("host")
     create_api = ("AddKVMHost", "/hosts/kvm")
     update_action = "updateHost"
     delete_api = "DeleteHost"

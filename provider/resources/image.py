@@ -11,7 +11,6 @@ from provider.framework.resource import Context
 from provider.framework.schema import Schema, computed, optional, required
 from provider.framework.types import NUMBER, STRING, Value, set_of
 from provider.resources.base import Table, identity, same_or, timeouts
-from provider.resources.moved_from import zstack
 
 PLATFORMS = ("Linux", "Windows", "Other", "Paravirtualization", "WindowsVirtio")
 MEDIA_TYPES = ("RootVolumeTemplate", "DataVolumeTemplate", "ISO")
@@ -26,7 +25,6 @@ def _iso_is_iso(config: dict[str, Value]) -> Iterator[tuple[Path, str]]:
 class Image(Table):
     type_name = "steppe_image"
     collection = "images"
-    moves_from = zstack("image")
     create_api = ("AddImage", "/images")
     update_action = "updateImage"
     delete_api = "DeleteImage"

@@ -5,13 +5,11 @@ from provider.framework.plan import Object
 from provider.framework.schema import Schema, computed, optional, required
 from provider.framework.types import STRING
 from provider.resources.base import Links, Table, identity, references, timeouts
-from provider.resources.moved_from import zstack
 
 
 class ImageStore(Table):
     type_name = "steppe_image_store"
     collection = "backup-storage"
-    moves_from = zstack("backup_storage", "image_store_backup_storage")
     update_action = "updateBackupStorage"
     delete_api = "DeleteBackupStorage"
     creates_with = ("url", "hostname")

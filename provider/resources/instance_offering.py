@@ -4,7 +4,6 @@ from provider.framework import validate
 from provider.framework.schema import Schema, computed, required
 from provider.framework.types import NUMBER, STRING
 from provider.resources.base import Table, identity, timeouts
-from provider.resources.moved_from import zstack
 
 MINIMUM_MEMORY = 16 << 20  # bytes
 
@@ -12,7 +11,6 @@ MINIMUM_MEMORY = 16 << 20  # bytes
 class InstanceOffering(Table):
     type_name = "steppe_instance_offering"
     collection = "instance-offerings"
-    moves_from = zstack("instance_offering", "instance_offer")
     create_api = ("CreateInstanceOffering", "/instance-offerings")
     update_action = "updateInstanceOffering"
     delete_api = "DeleteInstanceOffering"

@@ -8,13 +8,11 @@ from provider.framework.resource import Context
 from provider.framework.schema import Schema, optional, required
 from provider.framework.types import NUMBER, STRING
 from provider.resources.base import Links, Table, identity, reference, references, timeouts
-from provider.resources.moved_from import zstack
 
 
 class L2Network(Table):
     type_name = "steppe_l2_network"
     collection = "l2-networks"
-    moves_from = zstack("l2vlan_network")
     update_action = "updateL2Network"
     delete_api = "DeleteL2Network"
     creates_with = ("zone_uuid", "physical_interface")

@@ -4,13 +4,11 @@ from provider.framework import validate
 from provider.framework.schema import Schema, computed, required
 from provider.framework.types import NUMBER, STRING
 from provider.resources.base import Links, Table, identity, reference, references, timeouts
-from provider.resources.moved_from import zstack
 
 
 class LocalStorage(Table):
     type_name = "steppe_local_storage"
     collection = "primary-storage"
-    moves_from = zstack("primary_storage")
     create_api = ("AddLocalPrimaryStorage", "/primary-storage/local-storage")
     update_action = "updatePrimaryStorage"
     delete_api = "DeletePrimaryStorage"

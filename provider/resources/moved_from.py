@@ -5,34 +5,13 @@ the cloud has the VM's uuid; a libvirt volume that is one of the cloud's lies wh
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from provider.framework.plan import Object
+from provider.framework.resource import Finder
 
-Finder = Callable[[Object], str | None]
 _UUID = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}")
 _FILE = re.compile(r".*/dataVolumes/(?:.*/)?([0-9a-f]{32})\.qcow2")
-
-
-def zstack(*types: str) -> Mapping[str, Finder]:
-    """Resources of that provider, e.g. `"zone"`, that have the uuid of ours."""
-    return dict.fromkeys((f"zstack_{one}" for one in types), _uuid("uuid"))
-
-
-def libvirt_domain() -> Mapping[str, Finder]:
-    """Its versions before 0.9 have the domain's uuid as `id`."""
-    return {"libvirt_domain": _uuid("uuid", "id")}
-
-
-def libvirt_volume() -> Mapping[str, Finder]:
-    def of_file(state: Object) -> str | None:
-        for name in ("path", "key", "id"):
-            found = _FILE.fullmatch(str(state.get(name)))
-            if found:
-                return found.group(1)
-        return None
-
-    return {"libvirt_volume": of_file}
 
 
 def _uuid(*attributes: str) -> Finder:
@@ -41,3 +20,35 @@ def _uuid(*attributes: str) -> Finder:
         return next((value.replace("-", "") for value in values if _UUID.fullmatch(value)), None)
 
     return of
+
+
+def _of_file(state: Object) -> str | None:
+    found = (_FILE.fullmatch(str(state.get(name))) for name in ("path", "key", "id"))
+    return next((one.group(1) for one in found if one), None)
+
+
+def _entry(state: Object) -> str | None:
+    return f"{state.get('category')}/{state.get('name')}"
+
+
+def _zstack(*types: str) -> dict[str, Finder]:
+    return dict.fromkeys((f"zstack_{one}" for one in types), _uuid("uuid"))
+
+
+MOVES: dict[str, Mapping[str, Finder]] = {
+    "steppe_zone": _zstack("zone"),
+    "steppe_cluster": _zstack("cluster"),
+    "steppe_host": _zstack("host"),
+    "steppe_local_storage": _zstack("primary_storage"),
+    "steppe_image_store": _zstack("backup_storage", "image_store_backup_storage"),
+    "steppe_image": _zstack("image"),
+    "steppe_instance_offering": _zstack("instance_offering", "instance_offer"),
+    "steppe_disk_offering": _zstack("disk_offering", "disk_offer"),
+    "steppe_l2_network": _zstack("l2vlan_network"),
+    "steppe_network": _zstack("l3network"),
+    # Before version 0.9 a libvirt_domain had its uuid as `id`.
+    "steppe_vm": _zstack("instance") | {"libvirt_domain": _uuid("uuid", "id")},
+    "steppe_volume": _zstack("volume") | {"libvirt_volume": _of_file},
+    "steppe_volume_snapshot": _zstack("volume_snapshot"),
+    "steppe_global_config": {"zstack_global_config": _entry},
+}

@@ -14,7 +14,6 @@ from provider.framework.resource import Context
 from provider.framework.schema import Nested, Schema, computed, optional, required
 from provider.framework.types import STRING, UNKNOWN, Value, list_of, set_of, wholly_known
 from provider.resources.base import Table, identity, reference, same_or, timeouts
-from provider.resources.moved_from import zstack
 
 SERVICES = ("DHCP", "Userdata")
 RANGE_FIELDS = ("start_ip", "end_ip", "netmask", "gateway")
@@ -55,7 +54,6 @@ def _ranges_make_sense(config: dict[str, Value]) -> Iterator[tuple[Path, str]]:
 class Network(Table):
     type_name = "steppe_network"
     collection = "l3-networks"
-    moves_from = zstack("l3network")
     create_api = ("CreateL3Network", "/l3-networks")
     update_action = "updateL3Network"
     delete_api = "DeleteL3Network"

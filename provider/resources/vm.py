@@ -17,7 +17,6 @@ from provider.framework.schema import Attr, Nested, Schema, computed, optional, 
 from provider.framework.types import BOOL, NUMBER, STRING, UNKNOWN, Value, list_of, set_of
 from provider.resources.base import Table, deletion_protection, identity, reference, timeouts
 from provider.resources.foreign import must_have_no_snapshots, release_data_volumes
-from provider.resources.moved_from import libvirt_domain, zstack
 from provider.resources.placement import waits_for_host
 from provider.resources.vm_move import CONSENT, move, plan_move
 from provider.resources.vm_start import (
@@ -124,7 +123,6 @@ def _wish(noun: str) -> Attr:
 class Vm(Table):
     type_name = "steppe_vm"
     collection = "vm-instances"
-    moves_from = {**zstack("instance"), **libvirt_domain()}
     create_api = ("CreateVmInstance", "/vm-instances")
     update_action = "updateVmInstance"
     delete_api = "DestroyVmInstance"
@@ -134,7 +132,6 @@ class Vm(Table):
     )  # fmt: skip
     updates = ("default_network_uuid",)
     names = {"default_network_uuid": "defaultL3NetworkUuid", "running_host_uuid": "hostUuid"}
-    unqueryable = frozenset({"root_disk_offering_uuid", "running_host_uuid"})
     limits = {"create": "30m"}
     schema = Schema(
         identity("VM")

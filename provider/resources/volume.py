@@ -16,7 +16,6 @@ from provider.framework.schema import Schema, computed, optional
 from provider.framework.types import BOOL, NUMBER, STRING, UNKNOWN, Value
 from provider.resources.base import Table, deletion_protection, identity, timeouts
 from provider.resources.foreign import must_have_no_snapshots
-from provider.resources.moved_from import libvirt_volume, zstack
 from provider.resources.placement import host_of, waits_for_host
 from provider.resources.volume_change import move, plan_growth, plan_move, source_size
 
@@ -48,12 +47,11 @@ def _source(noun: str) -> Any:
 class Volume(Table):
     type_name = "steppe_volume"
     collection = "volumes"
-    moves_from = {**zstack("volume"), **libvirt_volume()}
     create_api = ("CreateDataVolume", "/volumes/data")
     update_action = "updateVolume"
     delete_api = "DeleteDataVolume"
     names = {"image_uuid": "rootImageUuid", "vm_uuid": "vmInstanceUuid"}
-    unqueryable = frozenset({"snapshot_uuid", "host_uuid", "running_host_uuid", "type"})
+    unqueryable = frozenset({"host_uuid", "type"})
     limits = {"create": "1h", "update": "6h"}
     schema = Schema(
         identity("volume")

@@ -17,7 +17,6 @@ class VolumeAttachment(Table):
     collection = "volumes"
     delete_api = "DetachDataVolumeFromVm"
     named = ()
-    unqueryable = frozenset({"running_host_uuid"})
     names = {"vm_uuid": "vmInstanceUuid", "volume_uuid": "uuid"}
     schema = Schema(
         {

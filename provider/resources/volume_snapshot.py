@@ -6,13 +6,11 @@ from provider.framework.resource import Context
 from provider.framework.schema import Schema, computed
 from provider.framework.types import BOOL, NUMBER, STRING
 from provider.resources.base import Table, identity, reference, timeouts
-from provider.resources.moved_from import zstack
 
 
 class VolumeSnapshot(Table):
     type_name = "steppe_volume_snapshot"
     collection = "volume-snapshots"
-    moves_from = zstack("volume_snapshot")
     update_action = "updateVolumeSnapshot"
     delete_api = "DeleteVolumeSnapshot"
     limits = {"create": "1h", "delete": "4h"}

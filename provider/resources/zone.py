@@ -2,13 +2,11 @@
 
 from provider.framework.schema import Schema
 from provider.resources.base import Table, identity, timeouts
-from provider.resources.moved_from import zstack
 
 
 class Zone(Table):
     type_name = "steppe_zone"
     collection = "zones"
-    moves_from = zstack("zone")
     create_api = ("CreateZone", "/zones")
     update_action = "updateZone"
     delete_api = "DeleteZone"
