@@ -13,8 +13,9 @@ from provider.ephemeral_resources import ConsoleAccess
 from provider.framework import validate
 from provider.framework.diagnostics import Diagnostics
 from provider.framework.function import Function
+from provider.framework.late import Late
 from provider.framework.plan import Object
-from provider.framework.resource import DataSource, EphemeralResource, Resource
+from provider.framework.resource import Action, DataSource, EphemeralResource, ListResource, Resource
 from provider.framework.schema import Schema, optional
 from provider.framework.types import STRING, set_of, wholly_known
 from provider.functions import ALL as FUNCTIONS
@@ -71,6 +72,8 @@ class Steppe:
     )
     functions: Sequence[Function] = FUNCTIONS
     ephemeral_resources: Sequence[EphemeralResource] = (ConsoleAccess(),)
+    list_resources: Sequence[ListResource] = Late("provider.list_resources")
+    actions: Sequence[Action] = Late("provider.actions")
 
     def configure(self, config: Object, stop: threading.Event, diagnostics: Diagnostics) -> object:
         """Log in. Returns the client, or None after an error."""

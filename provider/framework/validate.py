@@ -20,6 +20,14 @@ def check(schema: Schema, config: dict[str, Value], diagnostics: Diagnostics) ->
             diagnostics.error(f"Invalid {spelled(path)}", complaint, path)
 
 
+def must_not_be_written(schema: Schema, config: dict[str, Value], diagnostics: Diagnostics) -> None:
+    """For a Terraform that would keep a write-only value."""
+    for name, attribute in schema.attributes.items():
+        if attribute.write_only and config.get(name) is not None:
+            detail = f"{name} is never stored, which takes Terraform 1.11 or newer: this one would store it."
+            diagnostics.error(f"{name} needs a newer Terraform", detail, (name,))
+
+
 def _check_attribute(attribute: Attr, value: Value, path: Path, diagnostics: Diagnostics) -> None:
     if value is None:
         return

@@ -4,7 +4,7 @@ The attribute `cluster_uuid` is the field `clusterUuid`, unless `names` says oth
 where the control plane says the same in other words, so that the next plan is empty.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NoReturn
 
@@ -14,9 +14,10 @@ from provider.client.errors import wire_name
 from provider.framework import validate
 from provider.framework.diagnostics import Partial, Path, Refused, spelled
 from provider.framework.plan import Object
-from provider.framework.resource import Context, Resource
+from provider.framework.resource import Context, Finder, Resource
 from provider.framework.schema import Attr, Nested, computed, optional, required
 from provider.framework.types import BOOL, STRING, UNKNOWN, Value, set_of, wholly_known
+from provider.resources.moved_from import MOVES
 
 DEFAULT_TIMEOUT = "10m"
 PROTECTION: Path = ("deletion_protection",)
@@ -87,6 +88,7 @@ class Table(Resource):
     names: ClassVar[dict[str, str]] = {}  # attribute → field, where it is not its camelCase
     constants: ClassVar[dict[str, Any]] = {}  # parameters that every create sends
     links: ClassVar[tuple[Links, ...]] = ()
+    unqueryable: ClassVar[frozenset[str]] = frozenset()  # attributes by which nothing can be listed
     limits: ClassVar[dict[str, str]] = {}  # default time-outs that differ from DEFAULT_TIMEOUT
 
     # Changes.
@@ -229,6 +231,10 @@ class Table(Resource):
         """Whether an inventory that is still listed counts as absent."""
         return False
 
+    def stands_alone(self, inventory: Inventory) -> bool:
+        """Whether an inventory is a resource of its own, not a part of another."""
+        return True
+
     def _present(self, context: Context, uuid: str, planned: Object) -> Object:
         """The state after a change: what was planned, with what only the control plane knows."""
         wished = {name: None if value is UNKNOWN else value for name, value in planned.items()}
@@ -262,6 +268,9 @@ class Table(Resource):
         """The state of something that is in no configuration yet: all that is known."""
         empty: Object = dict.fromkeys(self.schema.attributes) | self.imported_defaults()
         return self.merge(context, inventory, empty | {"uuid": inventory["uuid"]})
+
+    def moves_from(self) -> Mapping[str, Finder]:
+        return MOVES.get(self.type_name, {})
 
     def imported_defaults(self) -> Object:
         return {name: one.default for name, one in self.schema.attributes.items() if one.default is not None}

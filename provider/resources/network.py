@@ -12,7 +12,7 @@ from provider.framework.diagnostics import Path, Refused
 from provider.framework.plan import Object, Plan
 from provider.framework.resource import Context
 from provider.framework.schema import Nested, Schema, computed, optional, required
-from provider.framework.types import STRING, UNKNOWN, Value, list_of, set_of
+from provider.framework.types import STRING, UNKNOWN, Value, list_of, set_of, wholly_known
 from provider.resources.base import Table, identity, reference, same_or, timeouts
 
 SERVICES = ("DHCP", "Userdata")
@@ -30,10 +30,11 @@ RANGE = Nested(
 
 def _ranges_make_sense(config: dict[str, Value]) -> Iterator[tuple[Path, str]]:
     ranges, cidr = config.get("ip_ranges"), config.get("cidr")
-    if ranges is not None and cidr is not None:
-        yield ("cidr",), "cidr and ip_ranges exclude each other: cidr is one range over the whole network."
     if not isinstance(ranges, list):
         return
+    whole = _range_of(cidr) if isinstance(cidr, str) else None
+    if whole and wholly_known(ranges) and [tuple(one[name] for name in RANGE_FIELDS) for one in ranges] != [whole]:
+        yield ("cidr",), f"cidr is the range {whole[0]} to {whole[1]}, ip_ranges say something else: leave one out."
     for index, one in enumerate(ranges):
         values = [one.get(name) if isinstance(one, dict) else None for name in RANGE_FIELDS]
         if not all(isinstance(value, str) for value in values):
@@ -65,14 +66,14 @@ class Network(Table):
             "cidr": optional(
                 STRING,
                 "The network as a whole, e.g. `10.0.0.0/24`: the first address becomes the gateway, guests get the "
-                "others. Instead of `ip_ranges`.",
+                "others. Instead of `ip_ranges`, or in agreement with it.",
                 computed=True,
                 keep=True,
                 validators=(validate.cidr,),
             ),
             "ip_ranges": optional(
                 RANGE,
-                "Addresses for guests. Instead of `cidr`.",
+                "Addresses for guests. Instead of `cidr`, or in agreement with it.",
                 computed=True,
                 keep=True,
                 validators=(validate.filled,),
@@ -178,6 +179,10 @@ class Network(Table):
         merged["dns"] = actual if actual or written else written
         merged["service_ip"] = context.client.get(f"/l3-networks/{state['uuid']}/dhcp-ip").get("ip")
         return merged
+
+    def configuration(self, state: Object) -> Object:
+        written = super().configuration(state)
+        return written | ({"ip_ranges": None} if written["cidr"] else {})
 
 
 def _camel(name: str) -> str:

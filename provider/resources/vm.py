@@ -5,6 +5,7 @@ User data, keys, host name and static addresses are system tags of the VM at the
 """
 
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Any
 
 from provider.client.control_plane import ControlPlane, Inventory
@@ -16,6 +17,7 @@ from provider.framework.schema import Attr, Nested, Schema, computed, optional, 
 from provider.framework.types import BOOL, NUMBER, STRING, UNKNOWN, Value, list_of, set_of
 from provider.resources.base import Table, deletion_protection, identity, reference, timeouts
 from provider.resources.foreign import must_have_no_snapshots, release_data_volumes
+from provider.resources.placement import waits_for_host
 from provider.resources.vm_move import CONSENT, move, plan_move
 from provider.resources.vm_networks import as_stated, attach_new, detach_gone, plan_networks, uuids_of
 from provider.resources.vm_start import (
@@ -71,9 +73,14 @@ def _networks_agree(config: dict[str, Value]) -> Iterator[tuple[Path, str]]:
     uuids, interfaces, default = (
         config.get(n) for n in ("network_uuids", "network_interfaces", "default_network_uuid")
     )
-    if (uuids is None) == (interfaces is None):
-        yield ("network_uuids",), "Exactly one of network_uuids and network_interfaces says where the VM is attached."
+    if uuids is None and interfaces is None:
+        yield ("network_uuids",), "One of network_uuids and network_interfaces must say where the VM is attached."
         return
+    if isinstance(uuids, list) and isinstance(interfaces, list):
+        for one, other in zip_longest(uuids, uuids_of(interfaces)):
+            if one is not UNKNOWN and other is not UNKNOWN and one != other:
+                yield ("network_uuids",), "network_uuids and network_interfaces name different networks: leave one out."
+                return
     networks = uuids if uuids is not None else uuids_of(interfaces)
     if not isinstance(networks, list) or UNKNOWN in networks:
         return
@@ -84,11 +91,6 @@ def _networks_agree(config: dict[str, Value]) -> Iterator[tuple[Path, str]]:
         )
     if isinstance(default, str) and default not in networks:
         yield ("default_network_uuid",), f"{default} is none of the VM's networks."
-
-
-def _one_size(config: dict[str, Value]) -> Iterator[tuple[Path, str]]:
-    if config.get("root_disk_offering_uuid") is not None and config.get("root_disk_size") is not None:
-        yield ("root_disk_size",), "root_disk_offering_uuid and root_disk_size exclude each other."
 
 
 def _user_data_is_one(config: dict[str, Value]) -> Iterator[tuple[Path, str]]:
@@ -139,8 +141,8 @@ class Vm(Table):
                 validators=(validate.uuid,),
             ),
             "root_disk_size": optional(
-                NUMBER, "Size of the root disk in bytes, instead of an offering; not below the image's. A larger one grows "
-                "the disk in place, a smaller one makes a new VM.", computed=True, keep=True,
+                NUMBER, "Size of the root disk in bytes, whatever an offering says; not below the image's. A larger one "
+                "grows the disk in place, a smaller one makes a new VM.", computed=True, keep=True,
                 validators=(validate.between(1, 2**63 - 1),),
             ),
             "network_uuids": optional(
@@ -149,7 +151,7 @@ class Vm(Table):
                 validators=(validate.filled, validate.each(validate.uuid), validate.distinct),
             ),
             "network_interfaces": optional(
-                INTERFACE, "The networks to attach, with wished addresses. Instead of `network_uuids`, and changed like "
+                INTERFACE, "The networks to attach, with wished addresses. Instead of `network_uuids` or in agreement with it, and changed like "
                 "that; another address on a network that stays makes a new VM.", computed=True, keep=True,
                 validators=(validate.filled,),
             ),
@@ -208,7 +210,7 @@ class Vm(Table):
         | deletion_protection("VM")
         | timeouts(create="30m"),
         "A virtual machine. Creating returns when it runs (or is stopped, as wished) and its address is known.",
-        rules=(_networks_agree, _one_size, _user_data_is_one),
+        rules=(_networks_agree, _user_data_is_one),
     )  # fmt: skip
 
     def modify_plan(self, plan: Plan) -> None:
@@ -216,6 +218,8 @@ class Vm(Table):
         plan_networks(plan)
         if prior is None:
             planned |= {wish: None for wish in WISHES if config[wish] is None}
+            within = {"zoneUuid": planned["zone_uuid"], "clusterUuid": planned["cluster_uuid"]}
+            waits_for_host(plan, f"VM {planned['name']}", planned["host_uuid"], **within)
             return
         placed = plan.private.get(PLACED) or {}
         for wish in ("zone_uuid", "cluster_uuid"):
@@ -338,6 +342,13 @@ class Vm(Table):
         return (
             state | where | {"root_disk_offering_uuid": _root(inventory).get("diskOfferingUuid"), "boot_order": order}
         )
+
+    def configuration(self, state: Object) -> Object:
+        """One of the two ways to name its networks, and the narrowest wish of where it is."""
+        written = super().configuration(state)
+        static = any(one["static_ip"] for one in written["network_interfaces"] or [])
+        written["network_uuids" if static else "network_interfaces"] = None
+        return written | ({"zone_uuid": None, "cluster_uuid": None} if written["host_uuid"] else {})
 
 
 def _told(context: Context, planned: Object) -> Object:

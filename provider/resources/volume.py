@@ -16,7 +16,7 @@ from provider.framework.schema import Schema, computed, optional
 from provider.framework.types import BOOL, NUMBER, STRING, UNKNOWN, Value
 from provider.resources.base import Table, deletion_protection, identity, timeouts
 from provider.resources.foreign import must_have_no_snapshots
-from provider.resources.placement import host_of
+from provider.resources.placement import host_of, waits_for_host
 from provider.resources.volume_change import move, plan_growth, plan_move, source_size
 
 SOURCES = ("disk_offering_uuid", "image_uuid", "snapshot_uuid")
@@ -51,6 +51,7 @@ class Volume(Table):
     update_action = "updateVolume"
     delete_api = "DeleteDataVolume"
     names = {"image_uuid": "rootImageUuid", "vm_uuid": "vmInstanceUuid"}
+    unqueryable = frozenset({"host_uuid", "type"})
     limits = {"create": "1h", "update": "6h"}
     schema = Schema(
         identity("volume")
@@ -100,6 +101,8 @@ class Volume(Table):
         if prior is None:
             planned |= {name: None for name in ("host_uuid", *SOURCES) if config[name] is None}
             _must_have_a_place(plan)
+            if planned["host_uuid"] is not None:
+                waits_for_host(plan, f"Volume {planned['name']}", planned["host_uuid"])
             if isinstance(planned["size"], (int, float)) and plan.client is not None:
                 _must_hold(planned["size"], source_size(plan.client, planned))
             return
@@ -163,6 +166,10 @@ class Volume(Table):
 
     def gone(self, inventory: Inventory) -> bool:
         return inventory.get("status") == "Deleted"
+
+    def stands_alone(self, inventory: Inventory) -> bool:
+        """A root volume is part of its VM."""
+        return inventory.get("type") == "Data"
 
     def merge(self, context: Context, inventory: Inventory, state: Object) -> Object:
         merged = super().merge(context, inventory, state)

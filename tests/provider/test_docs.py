@@ -23,7 +23,13 @@ def _attributes(attributes: dict[str, Attr], at: str):
 
 @pytest.mark.parametrize(
     "kind",
-    [*Steppe.resources, *Steppe.data_sources, *Steppe.ephemeral_resources],
+    [
+        *Steppe.resources,
+        *Steppe.data_sources,
+        *Steppe.ephemeral_resources,
+        *Steppe.list_resources,
+        *Steppe.actions,
+    ],
     ids=lambda one: f"{type(one).__name__}-{one.type_name}",
 )
 def test_every_attribute_is_described_and_has_one_role(kind):
