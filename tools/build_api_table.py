@@ -53,9 +53,7 @@ ELSEWHERE = {
         GetLocalStorageHostDiskCapacity GetPrimaryStorageCapacity GetVmAttachableDataVolume GetVmMigrationCandidateHosts
         GetVmScreenshot GetVmStartSettings QueryAudit""",
     "not yet": """
-        ChangeAccessKeyState ChangeBackupStorageState ChangeClusterState ChangeDiskOfferingState ChangeHostState
-        ChangeImageState ChangeInstanceOfferingState ChangeL3NetworkState ChangePrimaryStorageState
-        ChangeVolumeState ChangeZoneState CreateAccessKey CreateAccount CreateDataVolumeTemplateFromVolume
+        ChangeAccessKeyState CreateAccessKey CreateAccount CreateDataVolumeTemplateFromVolume
         CreateHostEnrollmentToken CreateRootVolumeTemplateFromRootVolume
         CreateRootVolumeTemplateFromVolumeSnapshot CreateVolumeSnapshotGroup DeleteAccessKey DeleteAccount
         GetVmBootOrder GetVmConsolePassword GetVolumeSnapshotTree QueryAccessKey QueryAccountResourceRef

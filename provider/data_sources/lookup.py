@@ -14,7 +14,7 @@ from provider.framework.types import Value
 
 # No fact of the same name stands behind them.
 WISHES_ONLY = (
-    *("timeouts", "expunge", "deletion_protection", "allow_restart", "migrate_running"),
+    *("timeouts", "expunge", "deletion_protection", "allow_restart", "migrate_running", "leave_stopped"),
     *("user_data_on_change", "user_data_wo_version", "iso_uuids", "boot_order_once"),
 )  # fmt: skip
 

@@ -11,6 +11,7 @@ from provider.framework.resource import Context
 from provider.framework.schema import Schema, computed, optional, required
 from provider.framework.types import NUMBER, STRING, Value, set_of
 from provider.resources.base import Table, identity, same_or, timeouts
+from provider.resources.enablement import state
 
 PLATFORMS = ("Linux", "Windows", "Other", "Paravirtualization", "WindowsVirtio")
 MEDIA_TYPES = ("RootVolumeTemplate", "DataVolumeTemplate", "ISO")
@@ -28,6 +29,7 @@ class Image(Table):
     create_api = ("AddImage", "/images")
     update_action = "updateImage"
     delete_api = "DeleteImage"
+    state_action = "changeImageState"
     creates_with = ("url", "format", "media_type", "platform", "guest_os_type", "sha256")
     updates = ("platform", "guest_os_type")
     limits = {"create": "1h"}
@@ -79,6 +81,7 @@ class Image(Table):
             "actual_size": computed(NUMBER, "Size of the file, in bytes."),
             "status": computed(STRING, "`Ready` when VMs can be made from it."),
         }
+        | state("Nothing is made from a disabled one.")
         | timeouts(create="1h"),
         "An image, fetched into an image store and verified. Creating waits until it is `Ready`.",
         rules=(_iso_is_iso,),
