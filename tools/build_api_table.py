@@ -52,13 +52,10 @@ ELSEWHERE = {
         GetDataVolumeAttachableVm GetFreeIp GetHypervisorTypes GetIpAddressCapacity GetL2NetworkTypes
         GetLocalStorageHostDiskCapacity GetPrimaryStorageCapacity GetVmAttachableDataVolume GetVmMigrationCandidateHosts
         GetVmScreenshot GetVmStartSettings QueryAudit""",
-    "not yet": """
-        ChangeAccessKeyState CreateAccessKey CreateAccount CreateDataVolumeTemplateFromVolume
-        CreateHostEnrollmentToken CreateRootVolumeTemplateFromRootVolume
-        CreateRootVolumeTemplateFromVolumeSnapshot CreateVolumeSnapshotGroup DeleteAccessKey DeleteAccount
-        GetVmBootOrder GetVmConsolePassword GetVolumeSnapshotTree QueryAccessKey QueryAccountResourceRef
-        QueryGlobalConfig QueryNetworkServiceL3NetworkRef QueryQuota QuerySharedResource RevokeResourceSharing
-        ShareResource UpdateAccount UpdateQuota""",
+    "data source `steppe_vm_boot_order`": "GetVmBootOrder",
+    "data source `steppe_volume_snapshot_trees`": "GetVolumeSnapshotTree",
+    "ephemeral resource `steppe_console_password`": "GetVmConsolePassword",
+    "not yet": """CreateDataVolumeTemplateFromVolume CreateRootVolumeTemplateFromRootVolume CreateRootVolumeTemplateFromVolumeSnapshot CreateVolumeSnapshotGroup""",
 }
 
 
@@ -84,9 +81,7 @@ def table() -> str:
 def _read_by(api: type[Api]) -> set[str]:
     """The data sources that read what a query finds."""
     path = api.route.path.strip("/")
-    sources = [
-        one for one in Steppe.data_sources if getattr(getattr(one, "resource", None), "collection", None) == path
-    ]
+    sources = [one for one in Steppe.data_sources if getattr(getattr(one, "resource", one), "collection", None) == path]
     found = {f"data source `{one.type_name}`" for one in sources}
     return found or ({"data source `steppe_query`"} if path in COLLECTIONS.values() else set())
 

@@ -134,7 +134,7 @@ class Table(Resource):
             client.create(
                 call,
                 path,
-                parameters | {"resourceUuid": note.resource},
+                parameters | self.secrets(context, planned) | {"resourceUuid": note.resource},
                 job=note.job,
                 tags=tags,
                 user_tags=client.default_tags,
@@ -147,6 +147,10 @@ class Table(Resource):
 
     def parameters(self, context: Context, planned: Object) -> dict[str, Any]:
         """Parameters of the create that are not plain attributes."""
+        return {}
+
+    def secrets(self, context: Context, planned: Object) -> dict[str, Any]:
+        """Parameters of the create that are noted nowhere."""
         return {}
 
     def tags(self, context: Context, planned: Object) -> list[str]:
