@@ -55,7 +55,6 @@ ELSEWHERE = {
     "data source `steppe_vm_boot_order`": "GetVmBootOrder",
     "data source `steppe_volume_snapshot_trees`": "GetVolumeSnapshotTree",
     "ephemeral resource `steppe_console_password`": "GetVmConsolePassword",
-    "not yet": """CreateDataVolumeTemplateFromVolume CreateRootVolumeTemplateFromRootVolume CreateRootVolumeTemplateFromVolumeSnapshot CreateVolumeSnapshotGroup""",
 }
 
 

@@ -20,6 +20,7 @@ from provider.resources.vm import Vm
 from provider.resources.volume import Volume
 from provider.resources.volume_attachment import VolumeAttachment
 from provider.resources.volume_snapshot import VolumeSnapshot
+from provider.resources.volume_snapshot_group import VolumeSnapshotGroup
 from provider.resources.zone import Zone
 
 ALL: tuple[Table, ...] = (
@@ -37,6 +38,7 @@ ALL: tuple[Table, ...] = (
     Volume(),
     VolumeAttachment(),
     VolumeSnapshot(),
+    VolumeSnapshotGroup(),
     SystemTag(),
     UserTag(),
     Account(),
