@@ -52,6 +52,7 @@ ELSEWHERE = {
         GetDataVolumeAttachableVm GetFreeIp GetHypervisorTypes GetIpAddressCapacity GetL2NetworkTypes
         GetLocalStorageHostDiskCapacity GetPrimaryStorageCapacity GetVmAttachableDataVolume GetVmMigrationCandidateHosts
         GetVmScreenshot GetVmStartSettings QueryAudit""",
+    "attribute `wait_for` of `steppe_vm`": "GetVmBootProgress",
     "data source `steppe_vm_boot_order`": "GetVmBootOrder",
     "data source `steppe_volume_snapshot_trees`": "GetVolumeSnapshotTree",
     "ephemeral resource `steppe_console_password`": "GetVmConsolePassword",

@@ -16,7 +16,7 @@ from provider.framework.types import Value
 WISHES_ONLY = (
     *("timeouts", "expunge", "deletion_protection", "allow_restart", "migrate_running", "leave_stopped"),
     *("user_data_on_change", "user_data_wo_version", "iso_uuids", "boot_order_once"),
-    *("password_wo_version", "credentials_file"),
+    *("password_wo_version", "credentials_file", "wait_for", "wait_timeout"),
 )  # fmt: skip
 
 

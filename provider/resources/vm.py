@@ -28,6 +28,7 @@ from provider.resources.vm_start import (
     starts_later,
 )
 from provider.resources.vm_tags import OWN, VmTags, user_data_size
+from provider.resources.vm_wait import WAIT, must_be_possible, progress, wait
 
 POWER_OF_STATE = {"Running": "running", "Stopped": "stopped"}
 PLACED = "placed"  # private data: where the disks are, whether it runs or not, by the name of the wish
@@ -206,6 +207,7 @@ class Vm(Table):
         }
         | START
         | CONSENT
+        | WAIT
         | deletion_protection("VM")
         | timeouts(create="30m"),
         "A virtual machine. Creating returns when it runs (or is stopped, as wished) and its address is known.",
@@ -223,6 +225,7 @@ class Vm(Table):
             planned["network_uuids"] = _networks(planned["network_interfaces"])
         if prior is None:
             planned |= {wish: None for wish in WISHES if config[wish] is None}
+            must_be_possible(plan)
             return
         placed = plan.private.get(PLACED) or {}
         for wish in ("zone_uuid", "cluster_uuid"):
@@ -233,6 +236,7 @@ class Vm(Table):
             plan.replace.append(("root_disk_size",))
         plan_move(plan)
         plan_start(plan)
+        must_be_possible(plan)
         for name in ("user_data", "user_data_wo_version"):
             if plan.changes(name):
                 chosen = planned["user_data_on_change"]
@@ -263,6 +267,18 @@ class Vm(Table):
         made = client.find(self.collection, uuid) or {}
         if planned["power_state"] == "running" and made.get("state") == "Stopped":
             client.action(f"/vm-instances/{uuid}", "startVmInstance", {}, timeout=limit)
+
+    def create(self, context: Context, planned: Object) -> Object:
+        return wait(context, super().create(context, planned), None)
+
+    def update(self, context: Context, prior: Object, planned: Object) -> Object:
+        """A start of the stopped VM is waited for, and a reboot for its new user data."""
+        new = any(planned[name] != prior[name] for name in ("user_data", "user_data_wo_version"))
+        reboots = new and planned["user_data_on_change"] == "reboot"
+        if planned["power_state"] == prior["power_state"] and not reboots:
+            return super().update(context, prior, planned)
+        before = progress(context.client, prior["uuid"]) if planned["wait_for"] is not None else None
+        return wait(context, super().update(context, prior, planned), before)
 
     def update_more(self, context: Context, prior: Object, planned: Object) -> None:
         client, path, limit = context.client, f"/vm-instances/{prior['uuid']}", self.limit("update", planned)
