@@ -5,6 +5,7 @@ import pytest
 from tests.provider.test_vm import hcl
 from tests.provider.test_volume import block, placed, said, volume
 from tests.provider.test_volume_snapshot import snapshot
+from tools.dev.cloud import ROOT as TREE
 
 pytestmark = pytest.mark.terraform
 __all__ = ["placed"]
@@ -128,3 +129,17 @@ def test_a_group_of_all_disks_at_one_instant(steppe, cloud, land, base, placed):
     steppe.write(hcl(on_b) + disks)
     steppe.must_apply()
     assert cloud.client.query("volume-snapshots") == cloud.client.query("volume-snapshots/group") == []
+
+
+def test_the_example(steppe, cloud, base):
+    """A simulated guest reads its metadata; that a real one's cloud-init calls is tried by a journey."""
+    wished = {name: base[name] for name in ("image_uuid", "instance_offering_uuid")}
+    wished |= {"network_uuid": base["network_uuids"][0], "wait_for": "metadata"}
+    steppe.environment |= {f"TF_VAR_{name}": value for name, value in wished.items()}
+    (steppe.directory / "main.tf").write_text((TREE / "examples/golden-image/main.tf").read_text())
+    steppe.must_apply()
+    assert steppe.plan() == {}
+    states = {one["name"]: one["state"] for one in cloud.client.query("vm-instances")}
+    assert states == dict.fromkeys(("builder", "web-1", "web-2"), "Running")
+    said_ = " ".join(steppe.run("output", "-no-color").output.split())
+    assert 'boots_from = tolist([ "HardDisk", ])' in said_ and "snapshots = 1" in said_
