@@ -20,7 +20,7 @@ class BootProgressReply(Wire):
 @api
 class GetVmBootProgress(Api):
     """Counts go up with each boot: read them before a start and compare. The last needs `phone_home` in the user data, with
-    the url `http://data-server/phone-home`."""
+    the url `http://169.254.169.254/phone-home`."""
 
     kind: ClassVar[Literal["query", "read", "change"]] = "read"
     route = Route("GET", "/vm-instances/{uuid}/boot-progress")

@@ -42,7 +42,7 @@ resource "steppe_vm" "builder" {
     #cloud-config
     packages: [nginx]
     phone_home:
-      url: http://data-server/phone-home
+      url: http://169.254.169.254/phone-home
       post: [instance_id]
   YAML
 }

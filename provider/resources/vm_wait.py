@@ -20,7 +20,7 @@ log = logging.getLogger("provider.vm_wait")
 AT = ("wait_for",)
 PATIENCE = "5m"
 PAUSES = (0.5, 5.0)  # seconds: the first, and the longest
-PHONE_HOME = "http://data-server/phone-home"
+PHONE_HOME = "http://169.254.169.254/phone-home"
 
 
 @dataclass(frozen=True)

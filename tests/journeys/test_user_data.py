@@ -35,7 +35,11 @@ users:
   - name: foobar
     groups: users, cloud-users
 """
-CALLS = "phone_home: {url: http://data-server/phone-home, post: [instance_id]}\n"
+# The guest's own list of modules is short.
+CALLS = """\
+cloud_final_modules: [scripts-user, phone-home, final-message]
+phone_home: {url: "http://169.254.169.254/phone-home", post: [instance_id]}
+"""
 SECOND = FIRST + "  - name: newbie\n    groups: users\n"
 USE_EC2 = """\
 echo 'datasource_list: [ Ec2 ]' | sudo tee /etc/cloud/cloud.cfg.d/90_dpkg.cfg
