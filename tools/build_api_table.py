@@ -50,8 +50,8 @@ ELSEWHERE = {
     "no: a question of the moment, whose answer a state would keep too long": """
         GetAccountQuotaUsage GetBackupStorageCapacity GetCandidateIsoForAttachingVm GetCpuMemoryCapacity
         GetDataVolumeAttachableVm GetFreeIp GetHypervisorTypes GetIpAddressCapacity GetL2NetworkTypes
-        GetLocalStorageHostDiskCapacity GetPrimaryStorageCapacity GetVmAttachableDataVolume GetVmMigrationCandidateHosts
-        GetVmScreenshot GetVmStartSettings QueryAudit""",
+        GetLocalStorageHostDiskCapacity GetPrimaryStorageCapacity GetVmAttachableDataVolume GetVmAttachableL3Network
+        GetVmMigrationCandidateHosts GetVmScreenshot GetVmStartSettings QueryAudit""",
     "attribute `wait_for` of `steppe_vm`": "GetVmBootProgress",
     "data source `steppe_vm_boot_order`": "GetVmBootOrder",
     "data source `steppe_volume_snapshot_trees`": "GetVolumeSnapshotTree",

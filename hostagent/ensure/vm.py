@@ -61,6 +61,7 @@ class Vms:
                 self._generations.note("vm", uuid, state=VmState.stopped)
             elif is_on:
                 await self._hypervisor.plug(uuid, domain.disks)
+                await self._hypervisor.plug_nics(uuid, domain.nics)
                 await self._hypervisor.set_media(uuid, domain.cds, spec.force_eject)
             elif spec.power == "running":
                 await self._hypervisor.start(uuid)

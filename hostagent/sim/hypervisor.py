@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from hostagent.contract import ConsoleAddress
+from hostagent.contract import ConsoleAddress, NicSpec
 from hostagent.contract.error import broken, rejected
 from hostagent.contract.vm import ConsoleKind, Migration, VmState
 from hostagent.ports.hypervisor import Departure, Domain, DomainDisk, DomainStatus, HypervisorFacts, Watcher
@@ -96,6 +96,18 @@ class SimHypervisor:
             if disk.serial not in known and not self._path_exists(disk.path):
                 raise broken("libvirt", f"Could not open '{disk.path}': No such file or directory")
         domain.running = replace(domain.running, disks=tuple(known.get(disk.serial, disk) for disk in disks))
+
+    async def plug_nics(self, uuid: str, nics: Sequence[NicSpec]) -> None:
+        domain = self._domain(uuid)
+        if domain.running is None:
+            return
+        gone = {nic.mac for nic in domain.running.nics} - {nic.mac for nic in nics}
+        if uuid in self.clinging and gone:
+            raise rejected("in_use", "the guest does not let go of the NIC")
+        for nic in nics:
+            if not self._bridge_exists(nic.bridge):
+                raise broken("libvirt", f"cannot get interface MTU on '{nic.bridge}': No such device")
+        domain.running = replace(domain.running, nics=tuple(nics))
 
     async def resize(self, uuid: str, path: str, size: int) -> bool:
         domain = self.domains.get(uuid)

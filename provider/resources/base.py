@@ -159,7 +159,12 @@ class Table(Resource):
     def update(self, context: Context, prior: Object, planned: Object) -> Object:
         uuid = prior["uuid"]
         try:
-            changed = [name for name in (*self.named, *self.updates) if planned[name] != prior[name]]
+            self.update_first(context, prior, planned)
+            changed = [
+                name
+                for name in (*self.named, *self.updates)
+                if planned[name] != prior[name] and planned[name] is not UNKNOWN
+            ]
             if changed:
                 # What the user no longer states is emptied; a text that is left out would stay.
                 parameters = {self.field(name): "" if planned[name] is None else planned[name] for name in changed}
@@ -185,6 +190,9 @@ class Table(Resource):
     def state_parameters(self, planned: Object) -> dict[str, Any]:
         """What a change of the state needs besides."""
         return {}
+
+    def update_first(self, context: Context, prior: Object, planned: Object) -> None:
+        """What must be there before the fields of the updating API change."""
 
     def update_more(self, context: Context, prior: Object, planned: Object) -> None:
         """Changes that are neither fields of the updating API nor links."""
