@@ -121,7 +121,8 @@ def store(tx: Tx, account: str, derive: Callable[[str], str]) -> None:
 async def update(op: Operation[World], message: UpdateQuota) -> dict[str, Any]:
     def change(tx: Tx) -> dict[str, Any]:
         row = row_of(tx, message)
-        changed = rows.update(tx, "QuotaVO", row["uuid"], value=message.value)
+        value = quota.DEFAULTS[message.name] if message.value is None else message.value
+        changed = rows.update(tx, "QuotaVO", row["uuid"], value=value)
         return {"inventory": QuotaInventory.model_validate(changed).wire()}
 
     return await op.commit("update", change)

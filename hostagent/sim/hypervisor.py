@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -35,6 +36,7 @@ class SimHypervisor:
         self.locked: set[str] = set()
         self.tunnels: dict[str, SimHypervisor] = {}  # by directory: where they lead
         self.cpu_features: list[str] = ["sse2"]
+        self.boots: Counter[str] = Counter()
         self._consoles: dict[str, set[asyncio.Task[None]]] = {}
         self._path_exists = disks.files.__contains__
         self._disks = disks
@@ -215,6 +217,7 @@ class SimHypervisor:
         """A domain changes, by the agent's wish or behind its back."""
         domain = self._domain(uuid)
         domain.state, domain.migration = state, ""
+        self.boots[uuid] += reason in ("booted", "reboot")
         if state in OFF:
             domain.running = None
             for console in self._consoles.pop(uuid, ()):

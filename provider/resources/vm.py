@@ -31,6 +31,7 @@ from provider.resources.vm_start import (
     starts_later,
 )
 from provider.resources.vm_tags import OWN, VmTags, user_data_size
+from provider.resources.vm_wait import WAIT, must_be_possible, progress, wait
 
 POWER_OF_STATE = {"Running": "running", "Stopped": "stopped"}
 PLACED = "placed"  # private data: where the disks are, whether it runs or not, by the name of the wish
@@ -207,6 +208,7 @@ class Vm(Table):
         }
         | START
         | CONSENT
+        | WAIT
         | deletion_protection("VM")
         | timeouts(create="30m"),
         "A virtual machine. Creating returns when it runs (or is stopped, as wished) and its address is known.",
@@ -218,6 +220,7 @@ class Vm(Table):
         plan_networks(plan)
         if prior is None:
             planned |= {wish: None for wish in WISHES if config[wish] is None}
+            must_be_possible(plan)
             within = {"zoneUuid": planned["zone_uuid"], "clusterUuid": planned["cluster_uuid"]}
             waits_for_host(plan, f"VM {planned['name']}", planned["host_uuid"], **within)
             return
@@ -230,6 +233,7 @@ class Vm(Table):
             plan.replace.append(("root_disk_size",))
         plan_move(plan)
         plan_start(plan)
+        must_be_possible(plan)
         for name in ("user_data", "user_data_wo_version"):
             if plan.changes(name):
                 chosen = planned["user_data_on_change"]
@@ -260,6 +264,18 @@ class Vm(Table):
         made = client.find(self.collection, uuid) or {}
         if planned["power_state"] == "running" and made.get("state") == "Stopped":
             client.action(f"/vm-instances/{uuid}", "startVmInstance", {}, timeout=limit)
+
+    def create(self, context: Context, planned: Object) -> Object:
+        return wait(context, super().create(context, planned), None)
+
+    def update(self, context: Context, prior: Object, planned: Object) -> Object:
+        """A start of the stopped VM is waited for, and a reboot for its new user data."""
+        new = any(planned[name] != prior[name] for name in ("user_data", "user_data_wo_version"))
+        reboots = new and planned["user_data_on_change"] == "reboot"
+        if planned["power_state"] == prior["power_state"] and not reboots:
+            return super().update(context, prior, planned)
+        before = progress(context.client, prior["uuid"]) if planned["wait_for"] is not None else None
+        return wait(context, super().update(context, prior, planned), before)
 
     def update_first(self, context: Context, prior: Object, planned: Object) -> None:
         if planned["network_interfaces"] != prior["network_interfaces"]:
