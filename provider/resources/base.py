@@ -111,9 +111,13 @@ class Table(Resource):
             raise Partial(error, bare) from error
 
     def build(self, context: Context, uuid: str, planned: Object) -> None:
-        """What a new resource needs besides its creating call; when it fails, the resource is removed."""
+        """What a new resource needs besides its creating call; when it fails, the resource is removed.
+
+        Some of it may be there: the call may be that of an apply that was killed.
+        """
+        there = context.client.find(self.collection, uuid) or {} if self.links else {}
         for links in self.links:
-            self._relink(context, links, uuid, [], planned)
+            self._relink(context, links, uuid, there.get(links.field, []), planned)
 
     def make(self, context: Context, planned: Object) -> str:
         """The creating call; the uuid of what exists now."""
