@@ -8,7 +8,7 @@ from typing import Any
 
 from provider.client.control_plane import ControlPlane
 from provider.framework.plan import Object, Plan
-from provider.framework.types import UNKNOWN, Value
+from provider.framework.types import UNKNOWN, Value, wholly_known
 
 
 def uuids_of(interfaces: Value) -> Value:
@@ -31,14 +31,16 @@ def plan_networks(plan: Plan) -> None:
         planned["network_uuids"] = uuids_of(planned["network_interfaces"])
     if prior is None or not (plan.changes("network_uuids") or plan.changes("network_interfaces")):
         return
-    if not _in_place(prior, planned):
+    if not _in_place(prior, planned, stated):
         plan.replace += [(name,) for name in ("network_uuids", "network_interfaces") if plan.changes(name)]
         return
     before, after = prior["network_uuids"] or [], planned["network_uuids"]
-    if set(before) == set(after):
+    is_known = wholly_known(after)
+    if is_known and set(before) == set(after):
         return
     planned["nics"] = UNKNOWN
-    if config["default_network_uuid"] is None and prior["default_network_uuid"] not in after:
+    stays = is_known and prior["default_network_uuid"] in after
+    if config["default_network_uuid"] is None and not stays:
         planned["default_network_uuid"] = planned["ip"] = planned["mac"] = UNKNOWN
     if planned["power_state"] == "running":
         plan.diagnostics.warning(
@@ -48,7 +50,10 @@ def plan_networks(plan: Plan) -> None:
         )
 
 
-def _in_place(prior: Object, planned: Object) -> bool:
+def _in_place(prior: Object, planned: Object, stated: str) -> bool:
+    """Whatever networks they are that are not known yet: without wished addresses they come and go."""
+    if stated == "network_uuids" and not any(one["static_ip"] for one in prior["network_interfaces"] or []):
+        return True
     after = planned["network_interfaces"]
     if not isinstance(after, list) or not all(isinstance(one, dict) for one in after):
         return False
