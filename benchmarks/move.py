@@ -137,7 +137,7 @@ def _by_hand(here: Host, there: Host) -> float:
     began = time.perf_counter()
     while "shut off" not in here.inside.run(*virsh, "domstate", HAND):
         here.inside.run(*virsh, "shutdown", HAND, check=False)
-        time.sleep(0.2)
+        time.sleep(0.05)
     xml = here.inside.run(*virsh, "dumpxml", "--inactive", HAND)
     there.inside.run("rsync", "--whole-file", f"rsync://{here.address}:8730/root{disk}", disk, timeout=600)
     (there.directory / "srv/hand.xml").write_text(xml)
