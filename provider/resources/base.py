@@ -215,7 +215,12 @@ class Table(Resource):
             return
         for links in self.links:
             self._relink(context, links, state["uuid"], state[links.attribute] or [], state | {links.attribute: []})
-        client.delete(self.delete_api, f"/{self.collection}/{state['uuid']}", timeout=self.limit("delete", state))
+        path = f"/{self.collection}/{state['uuid']}{self.for_good(state)}"
+        client.delete(self.delete_api, path, timeout=self.limit("delete", state))
+
+    def for_good(self, state: Object) -> str:
+        """The query of a deletion after which nothing can be recovered: one job, so that no Ctrl-C comes between."""
+        return ""
 
     def _relink(self, context: Context, links: Links, uuid: str, before: list[str], planned: Object) -> None:
         client: ControlPlane = context.client

@@ -161,6 +161,9 @@ class Image(Table):
             path, limit = f"/{self.collection}/{uuid}", self.limit("create", planned)
             context.client.action(path, self.update_action, _guest(planned), timeout=limit)
 
+    def for_good(self, state: Object) -> str:
+        return "?expunge=true"
+
     def gone(self, inventory: Inventory) -> bool:
         return inventory.get("status") == "Deleted"
 
@@ -171,7 +174,7 @@ class Image(Table):
 
     def delete(self, context: Context, state: Object) -> None:
         """Deleted images can be recovered for a while; what Terraform destroys is removed for good."""
-        super().delete(context, state)
+        super().delete(context, state)  # and so is what others deleted
         if context.client.find(self.collection, state["uuid"]) is not None:
             limit = self.limit("delete", state)
             context.client.action(f"/images/{state['uuid']}", "expungeImage", {}, timeout=limit)

@@ -321,9 +321,12 @@ class Vm(Table):
             must_have_no_snapshots(client, f"VM {inventory['name']}", roots)
         if not self.gone(inventory):
             release_data_volumes(client, inventory, limit)
-            client.delete(self.delete_api, path, timeout=limit)
+            client.delete(self.delete_api, path + self.for_good(state), timeout=limit)
         if state["expunge"] is not False and client.find(self.collection, state["uuid"]) is not None:
             client.action(path, "expungeVmInstance", {}, timeout=limit)
+
+    def for_good(self, state: Object) -> str:
+        return "" if state["expunge"] is False else "?expunge=true"
 
     def gone(self, inventory: Inventory) -> bool:
         return inventory.get("state") in GONE

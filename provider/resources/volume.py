@@ -162,9 +162,12 @@ class Volume(Table):
         if expunge:
             must_have_no_snapshots(client, f"volume {inventory['name']}", [state["uuid"]])
         if not self.gone(inventory):
-            client.delete(self.delete_api, path, timeout=limit)
+            client.delete(self.delete_api, path + self.for_good(state), timeout=limit)
         if expunge and client.find(self.collection, state["uuid"]) is not None:
             client.action(path, "expungeDataVolume", {}, timeout=limit)
+
+    def for_good(self, state: Object) -> str:
+        return "" if state["expunge"] is False else "?expunge=true"
 
     def gone(self, inventory: Inventory) -> bool:
         return inventory.get("status") == "Deleted"
