@@ -64,6 +64,7 @@ class Image(Table):
     state_action = "changeImageState"
     creates_with = ("url", "format", "media_type", "platform", "guest_os_type", "sha256")
     updates = ("platform", "guest_os_type")
+    unqueryable = frozenset({"volume_uuid"})
     limits = {"create": "1h"}
     schema = Schema(
         identity("image")

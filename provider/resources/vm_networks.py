@@ -8,7 +8,7 @@ from typing import Any
 
 from provider.client.control_plane import ControlPlane
 from provider.framework.plan import Object, Plan
-from provider.framework.types import UNKNOWN, Value, wholly_known
+from provider.framework.types import UNKNOWN, Value
 
 
 def uuids_of(interfaces: Value) -> Value:
@@ -31,18 +31,17 @@ def plan_networks(plan: Plan) -> None:
         planned["network_uuids"] = uuids_of(planned["network_interfaces"])
     if prior is None or not (plan.changes("network_uuids") or plan.changes("network_interfaces")):
         return
+    after = planned["network_uuids"]
+    known = after if isinstance(after, list) else []
+    if config["default_network_uuid"] is None and prior["default_network_uuid"] not in known:
+        planned["default_network_uuid"] = planned["ip"] = planned["mac"] = UNKNOWN
+    same = set(known) == set(prior["network_uuids"] or [])
+    if not same:
+        planned["nics"] = UNKNOWN
     if not _in_place(prior, planned, stated):
         plan.replace += [(name,) for name in ("network_uuids", "network_interfaces") if plan.changes(name)]
         return
-    before, after = prior["network_uuids"] or [], planned["network_uuids"]
-    is_known = wholly_known(after)
-    if is_known and set(before) == set(after):
-        return
-    planned["nics"] = UNKNOWN
-    stays = is_known and prior["default_network_uuid"] in after
-    if config["default_network_uuid"] is None and not stays:
-        planned["default_network_uuid"] = planned["ip"] = planned["mac"] = UNKNOWN
-    if planned["power_state"] == "running":
+    if planned["power_state"] == "running" and not same:
         plan.diagnostics.warning(
             f"VM {prior['name']} gets and loses NICs while it runs",
             "The networks change in place. What the guest makes of a new NIC is up to its own network configuration.",

@@ -251,6 +251,7 @@ TABLE: list[tuple[str, dict[str, Any]]] = [
     ("LocalStorageMigrateVolume", {"volumeUuid": "<layered root>", "destHostUuid": "<empty>"}),
     ("LocalStorageMigrateVolume", {"volumeUuid": "<root>", "destHostUuid": "<empty>", "dryRun": True}),
     ("LocalStorageMigrateVm", {"vmInstanceUuid": "<disks>", "destHostUuid": "<empty>"}),
+    ("LocalStorageMigrateVm", {"vmInstanceUuid": "<running>", "destHostUuid": "<empty>", "prepare": True}),
     ("MigrateVm", {"vmInstanceUuid": "<running>", "hostUuid": "<empty>"}),
     ("MigrateVm", {"vmInstanceUuid": "<loaded>"}),
     ("CreateVolumeSnapshot", {"name": "live", "volumeUuid": "<plugged>", "userTags": ["mine"]}),
