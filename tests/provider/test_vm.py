@@ -346,6 +346,7 @@ def test_every_attribute_is_changed_by_a_test_here():
     }
     elsewhere = {"network_uuids", "zone_uuid", "cluster_uuid", "host_uuid", "default_network_uuid", "system_tags"}
     elsewhere |= {"iso_uuids", "instance_offering_uuid"}  # in test_vm_start
+    elsewhere |= {"wait_for", "wait_timeout"}  # in test_vm_wait
     elsewhere |= {"user_data_wo", "user_data_wo_version", "user_data_on_change"}  # in test_user_data
     settable = {name for name, one in Vm.schema.attributes.items() if one.required or one.optional}
     assert settable == cases | replaced | elsewhere

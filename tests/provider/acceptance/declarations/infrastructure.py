@@ -12,7 +12,34 @@ ENTRIES = [
     ("image", "expungePeriod", "3600"),
     ("volume", "deletionPolicy", "Never"),
 ]
+SOURCES = {
+    "root_volume_uuid": "vm.source[{}].root_volume_uuid",
+    "volume_uuid": "volume.source[{}].uuid",
+    "snapshot_uuid": "volume_snapshot.source[{}].uuid",
+}
 LAND = """
+resource "steppe_vm" "source" {
+  count                  = 2
+  name                   = "source ${count.index}"
+  image_uuid             = steppe_image.a.uuid
+  instance_offering_uuid = steppe_instance_offering.a.uuid
+  network_uuids          = [steppe_network.a.uuid]
+  host_uuid              = steppe_host.a.uuid
+  power_state            = "stopped"
+  depends_on             = [steppe_local_storage.a]
+}
+resource "steppe_volume_snapshot" "source" {
+  count       = 2
+  name        = "source ${count.index}"
+  volume_uuid = steppe_vm.source[count.index].root_volume_uuid
+}
+resource "steppe_volume" "source" {
+  count                = 2
+  name                 = "source ${count.index}"
+  size                 = 1024 * 1024
+  primary_storage_uuid = steppe_local_storage.a.uuid
+  host_uuid            = steppe_host.a.uuid
+}
 resource "steppe_cluster" "more" {
   count     = 6
   name      = "cluster ${count.index}"
@@ -45,6 +72,13 @@ def _range(n: int, last: int) -> list[dict[str, str]]:
     return [{"start_ip": start, "end_ip": f"10.{100 + n}.0.{last}", "netmask": "255.255.255.0", "gateway": gateway}]
 
 
+def _made_of(name: str, what: str) -> Change:
+    """Another source makes another image; of an imported one nobody knows the source."""
+    no_file = {"url": None, "format": None, "image_store_uuids": None}
+    one, other = (f"=steppe_{what.format(number)}" for number in (0, 1))
+    return Change(other, no_file | {name: one}, action="replace", forgotten=(name,))
+
+
 ALL = [
     Declaration("steppe_zone", lambda n: {"name": f"zone-{n}"}),
     Declaration(
@@ -59,7 +93,8 @@ ALL = [
             "management_ip": f"=local.addresses[{2 + n}]",
             "cluster_uuid": "=steppe_cluster.more[0].uuid",
         },
-        {"management_ip": Change("=local.addresses[11]"), "cluster_uuid": Change("=steppe_cluster.more[1].uuid")},
+        {"management_ip": Change("=local.addresses[15]"), "cluster_uuid": Change("=steppe_cluster.more[1].uuid")},
+        wishes=frozenset({"allow_restart", "leave_stopped"}),
     ),
     Declaration(
         "steppe_local_storage",
@@ -97,6 +132,7 @@ ALL = [
                 _sha256("other.qcow2"), {"sha256": _sha256("guest.qcow2")}, {"url": _file("other.qcow2")}
             ),
             "image_store_uuids": Change(["=steppe_image_store.b.uuid"]),
+            **{name: _made_of(name, what) for name, what in SOURCES.items()},
         },
     ),
     Declaration(

@@ -82,13 +82,15 @@ VM = Declaration(
         "boot_order_once": _cases("boot_order_once", ["CdRom"], ["Network"]),
         "cpu_mode": [*_cases("cpu_mode", "host-model", "none"), Change("host-model", {"allow_restart": True})],
         "console_mode": _cases("console_mode", "spice", "vnc"),
+        "wait_for": [Change("dhcp"), Change("metadata", {"wait_for": "running"})],
+        "wait_timeout": Change("90s"),
     },
     shared=frozenset({
         "user_data", "ssh_keys", "hostname", "system_tags", "boot_order", "cpu_mode", "console_mode",
     }),
     wishes=frozenset({
         "user_data_on_change", "user_data_wo", "user_data_wo_version", "allow_restart", "migrate_running", "boot_order_once",
-        "zone_uuid", "cluster_uuid", "host_uuid", "root_disk_size",
+        "zone_uuid", "cluster_uuid", "host_uuid", "root_disk_size", "wait_for", "wait_timeout",
     }),
 )  # fmt: skip
 

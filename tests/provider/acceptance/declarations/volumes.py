@@ -30,6 +30,15 @@ resource "steppe_volume" "placed" {
   primary_storage_uuid = steppe_local_storage.a.uuid
   host_uuid            = steppe_host.a.uuid
 }
+resource "steppe_vm" "grouped" {
+  count                  = 2
+  name                   = "grouped ${count.index}"
+  image_uuid             = steppe_image.a.uuid
+  instance_offering_uuid = steppe_instance_offering.a.uuid
+  network_uuids          = [steppe_network.a.uuid]
+  host_uuid              = steppe_host.a.uuid
+  depends_on             = [steppe_local_storage.a]
+}
 resource "steppe_volume_snapshot" "placed" {
   count       = 2
   name        = "of ${count.index}"
@@ -87,4 +96,10 @@ SNAPSHOT = Declaration(
     {"volume_uuid": Change("=steppe_volume.placed[1].uuid")},
 )
 
-ALL = [VOLUME, ATTACHMENT, SNAPSHOT]
+GROUP = Declaration(
+    "steppe_volume_snapshot_group",
+    lambda n: {"name": f"group-{n}", "root_volume_uuid": "=steppe_vm.grouped[0].root_volume_uuid"},
+    {"name": Change("renamed"), "root_volume_uuid": Change("=steppe_vm.grouped[1].root_volume_uuid")},
+)
+
+ALL = [VOLUME, ATTACHMENT, SNAPSHOT, GROUP]
