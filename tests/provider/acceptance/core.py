@@ -34,7 +34,11 @@ class Core:
         assert not _errors(self.servicer.configure_provider(request))
 
     def validate(self, kind: str, config: Values) -> list[tuple[str, str]]:
-        request = pb.ValidateResourceConfig.Request(type_name=kind, config=_encoded(kind, _whole(kind, config)))
+        request = pb.ValidateResourceConfig.Request(
+            type_name=kind,
+            config=_encoded(kind, _whole(kind, config)),
+            client_capabilities=pb.ClientCapabilities(write_only_attributes_allowed=True),
+        )
         return _errors(self.servicer.validate_resource_config(request))
 
     def plan(self, kind: str, config: Values, prior: Values | None = None, private: bytes = b"") -> Answer:

@@ -54,6 +54,7 @@ VM = Declaration(
         "network_interfaces": Change(
             [{"network_uuid": A, "static_ip": "10.9.0.98"}],
             {"network_uuids": None, "network_interfaces": [{"network_uuid": A, "static_ip": "10.9.0.97"}]},
+            action="replace",
         ),
         "default_network_uuid": Change(B, TWO_NETWORKS),
         "zone_uuid": [Change("=steppe_zone.a.uuid"), Change("=steppe_zone.b.uuid", action="replace", applies=False)],
