@@ -74,7 +74,7 @@ def _range(n: int, last: int) -> list[dict[str, str]]:
 
 def _made_of(name: str, what: str) -> Change:
     """Another source makes another image; of an imported one nobody knows the source."""
-    no_file = {"url": None, "format": None, "image_store_uuids": None}
+    no_file = {"url": None, "format": None}
     one, other = (f"=steppe_{what.format(number)}" for number in (0, 1))
     return Change(other, no_file | {name: one}, action="replace", forgotten=(name,))
 

@@ -37,6 +37,7 @@ resource "steppe_vm" "grouped" {
   instance_offering_uuid = steppe_instance_offering.a.uuid
   network_uuids          = [steppe_network.a.uuid]
   host_uuid              = steppe_host.a.uuid
+  power_state            = "stopped" # what a running guest rests on is not deleted from the middle
   depends_on             = [steppe_local_storage.a]
 }
 resource "steppe_volume_snapshot" "placed" {
