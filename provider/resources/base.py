@@ -215,10 +215,13 @@ class Table(Resource):
 
     def delete(self, context: Context, state: Object) -> None:
         client: ControlPlane = context.client
-        if client.find(self.collection, state["uuid"]) is None:
+        inventory = client.find(self.collection, state["uuid"])
+        if inventory is None:
             return
         for links in self.links:
-            self._relink(context, links, state["uuid"], state[links.attribute] or [], state | {links.attribute: []})
+            # A create that failed half-way may have planned more than it attached.
+            attached = [one for one in state[links.attribute] or [] if one in inventory.get(links.field, [])]
+            self._relink(context, links, state["uuid"], attached, state | {links.attribute: []})
         path = f"/{self.collection}/{state['uuid']}{self.for_good(state)}"
         client.delete(self.delete_api, path, timeout=self.limit("delete", state))
 

@@ -9,7 +9,7 @@ from provider.framework.diagnostics import Path
 from provider.framework.plan import Object, Plan
 from provider.framework.resource import Context
 from provider.framework.schema import Attr, Schema, computed, optional
-from provider.framework.types import NUMBER, STRING, Value, set_of
+from provider.framework.types import NUMBER, STRING, UNKNOWN, Value, set_of
 from provider.resources.base import Table, identity, same_or, timeouts
 from provider.resources.enablement import state
 
@@ -34,7 +34,10 @@ def _iso_is_iso(config: dict[str, Value]) -> Iterator[tuple[Path, str]]:
 
 
 def _comes_from_one_place(config: dict[str, Value]) -> Iterator[tuple[Path, str]]:
-    given = [name for name in ("url", *SOURCES) if config.get(name) is not None]
+    open_ = [name for name in ("url", *SOURCES) if config.get(name) is UNKNOWN]  # null, perhaps
+    given = [name for name in ("url", *SOURCES) if config.get(name) not in (None, UNKNOWN)]
+    if open_ and len(given) < 2:
+        return
     if len(given) != 1:
         either = f"{' and '.join(given)} exclude each other." if given else "Where does the image come from?"
         yield (given[1] if given else "url",), f"{either} Exactly one of url, {', '.join(SOURCES)} is needed."
