@@ -40,6 +40,7 @@ ELSEWHERE = {
     "resource `steppe_network`, as `cidr`": "AddIpRangeByNetworkCidr",
     "resource `steppe_network`, as another range": "UpdateIpRange",
     "resource `steppe_host`": "UpdateKVMHost",
+    "the plan of a new `steppe_host`": "GetEnrolledHostAgents",
     "data source `steppe_l2_networks`": "QueryL2VlanNetwork",
     "data source `steppe_volume_migratable_hosts`": "LocalStorageGetVolumeMigratableHosts",
     "data source `steppe_image_stores`": "QuerySftpBackupStorage",

@@ -1,6 +1,9 @@
 """steppe_host: a KVM server whose agent has enrolled."""
 
+from urllib.parse import quote
+
 from provider.framework import validate
+from provider.framework.plan import Plan
 from provider.framework.schema import Schema, computed, required
 from provider.framework.types import NUMBER, STRING
 from provider.resources.base import Table, identity, reference, timeouts
@@ -33,3 +36,20 @@ class Host(Table):
         | timeouts(),
         "A KVM host. Its agent must have enrolled; creating waits until the host is `Connected`.",
     )
+
+    def modify_plan(self, plan: Plan) -> None:
+        """A server that is not installed yet is left for a later plan, where Terraform can do that."""
+        address, client = plan.planned["management_ip"], plan.client
+        if plan.prior is not None or client is None or not isinstance(address, str):
+            return
+        if client.get(f"/hosts/agents?managementIp={quote(address, safe='')}")["inventories"]:
+            return
+        detail = (
+            f"`steppe-hostagent enroll --management-ip {address}` on that server makes it known to the control plane. "
+        )
+        if plan.may_wait:
+            plan.deferred = "absent prerequisite"
+            detail += "It is left for a later plan and apply."
+        else:
+            detail += "The apply needs that."
+        plan.diagnostics.warning(f"No agent has enrolled from {address}", detail, ("management_ip",))
