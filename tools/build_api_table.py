@@ -52,17 +52,12 @@ ELSEWHERE = {
     "no: a question of the moment, whose answer a state would keep too long": """
         GetAccountQuotaUsage GetBackupStorageCapacity GetCandidateIsoForAttachingVm GetCpuMemoryCapacity
         GetDataVolumeAttachableVm GetFreeIp GetHypervisorTypes GetIpAddressCapacity GetL2NetworkTypes
-        GetLocalStorageHostDiskCapacity GetPrimaryStorageCapacity GetVmAttachableDataVolume GetVmMigrationCandidateHosts
-        GetVmScreenshot GetVmStartSettings QueryAudit""",
-    "not yet": """
-        ChangeAccessKeyState ChangeBackupStorageState ChangeClusterState ChangeDiskOfferingState ChangeHostState
-        ChangeImageState ChangeInstanceOfferingState ChangeL3NetworkState ChangePrimaryStorageState
-        ChangeVolumeState ChangeZoneState CreateAccessKey CreateAccount CreateDataVolumeTemplateFromVolume
-        CreateHostEnrollmentToken CreateRootVolumeTemplateFromRootVolume
-        CreateRootVolumeTemplateFromVolumeSnapshot CreateVolumeSnapshotGroup DeleteAccessKey DeleteAccount
-        GetVmBootOrder GetVmConsolePassword GetVolumeSnapshotTree QueryAccessKey QueryAccountResourceRef
-        QueryGlobalConfig QueryNetworkServiceL3NetworkRef QueryQuota QuerySharedResource RevokeResourceSharing
-        ShareResource UpdateAccount UpdateQuota""",
+        GetLocalStorageHostDiskCapacity GetPrimaryStorageCapacity GetVmAttachableDataVolume GetVmAttachableL3Network
+        GetVmMigrationCandidateHosts GetVmScreenshot GetVmStartSettings QueryAudit""",
+    "attribute `wait_for` of `steppe_vm`": "GetVmBootProgress",
+    "data source `steppe_vm_boot_order`": "GetVmBootOrder",
+    "data source `steppe_volume_snapshot_trees`": "GetVolumeSnapshotTree",
+    "ephemeral resource `steppe_console_password`": "GetVmConsolePassword",
 }
 
 
@@ -92,7 +87,7 @@ def _read_by(api: type[Api]) -> set[str]:
         f"{kind} `{one.type_name}`"
         for kind, all_of_them in (("data source", Steppe.data_sources), ("list resource", Steppe.list_resources))
         for one in all_of_them
-        if getattr(getattr(one, "resource", None), "collection", None) == path
+        if getattr(getattr(one, "resource", one), "collection", None) == path
     }
     return found or ({"data source `steppe_query`"} if path in COLLECTIONS.values() else set())
 

@@ -173,7 +173,7 @@ def _owner(attribute: str) -> str:
 
 
 def _data_source(type_name: str, schema: Schema) -> str:
-    example = _example("data", type_name) or f'data "{type_name}" "example" {{\n  name = "example"\n}}'
+    example = _example("data", type_name) or plainest(type_name, schema)
     return (
         _front(f"{type_name} Data Source - Steppe", schema.description)
         + f"# {type_name} (Data Source)\n\n{schema.description}\n\n## Example Usage\n\n"
@@ -200,6 +200,13 @@ def _example(kind: str, type_name: str) -> str:
         if found:
             return found.group(0)
     return ""
+
+
+def plainest(type_name: str, schema: Schema) -> str:
+    """A data source of which no example has one: by name where it has one, else everything."""
+    values = {"category": "kvm", "name": "vm.cpuMode"} if "category" in schema.attributes else {"name": "example"}
+    lines = "".join(f'  {name} = "{value}"\n' for name, value in values.items() if name in schema.attributes)
+    return f'data "{type_name}" "example" {{\n{lines}}}' if lines else f'data "{type_name}" "example" {{}}'
 
 
 def _schema(schema: Schema) -> str:

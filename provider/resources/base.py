@@ -17,6 +17,7 @@ from provider.framework.plan import Object
 from provider.framework.resource import Context, Finder, Resource
 from provider.framework.schema import Attr, Nested, computed, optional, required
 from provider.framework.types import BOOL, STRING, UNKNOWN, Value, set_of, wholly_known
+from provider.resources.enablement import wished
 from provider.resources.moved_from import MOVES
 
 DEFAULT_TIMEOUT = "10m"
@@ -82,6 +83,7 @@ class Table(Resource):
     create_api: ClassVar[tuple[str, str]]  # API name and path
     update_action: ClassVar[str]  # "updateZone"
     delete_api: ClassVar[str]  # "DeleteZone"
+    state_action: ClassVar[str] = ""  # "changeZoneState", of what has a `state` to choose
     named: ClassVar[tuple[str, ...]] = ("name", "description")
     creates_with: ClassVar[tuple[str, ...]] = ()  # attributes besides name and description
     updates: ClassVar[tuple[str, ...]] = ()  # likewise
@@ -100,6 +102,7 @@ class Table(Resource):
             bare["deletion_protection"] = False  # what was made by halves is to be made anew
         try:
             self.build(context, uuid, planned)
+            self._enable(context, uuid, "Enabled", planned, "create")
         except Exception as error:
             self._undo_create(context, bare, error)
         try:
@@ -133,7 +136,7 @@ class Table(Resource):
             client.create(
                 call,
                 path,
-                parameters | {"resourceUuid": note.resource},
+                parameters | self.secrets(context, planned) | {"resourceUuid": note.resource},
                 job=note.job,
                 tags=tags,
                 user_tags=client.default_tags,
@@ -148,13 +151,22 @@ class Table(Resource):
         """Parameters of the create that are not plain attributes."""
         return {}
 
+    def secrets(self, context: Context, planned: Object) -> dict[str, Any]:
+        """Parameters of the create that are noted nowhere."""
+        return {}
+
     def tags(self, context: Context, planned: Object) -> list[str]:
         return []
 
     def update(self, context: Context, prior: Object, planned: Object) -> Object:
         uuid = prior["uuid"]
         try:
-            changed = [name for name in (*self.named, *self.updates) if planned[name] != prior[name]]
+            self.update_first(context, prior, planned)
+            changed = [
+                name
+                for name in (*self.named, *self.updates)
+                if planned[name] != prior[name] and planned[name] is not UNKNOWN
+            ]
             if changed:
                 # What the user no longer states is emptied; a text that is left out would stay.
                 parameters = {self.field(name): "" if planned[name] is None else planned[name] for name in changed}
@@ -163,10 +175,26 @@ class Table(Resource):
             for links in self.links:
                 self._relink(context, links, uuid, prior[links.attribute] or [], planned)
             self.update_more(context, prior, planned)
+            self._enable(context, uuid, prior.get("state"), planned, "update")
         except Exception as error:
             # Some of it may have happened: the state is what the control plane says now.
             raise Partial(error, self.read(context, prior) or prior) from error
         return self._present(context, uuid, planned)
+
+    def _enable(self, context: Context, uuid: str, now: str | None, planned: Object, kind: str) -> None:
+        """Last of all: what is disabled may refuse what else is to be done to it."""
+        event = wished(planned, now) if self.state_action else None
+        if event is not None:
+            parameters = {"stateEvent": event} | self.state_parameters(planned)
+            path, limit = f"/{self.collection}/{uuid}", self.limit(kind, planned)
+            context.client.action(path, self.state_action, parameters, timeout=limit)
+
+    def state_parameters(self, planned: Object) -> dict[str, Any]:
+        """What a change of the state needs besides."""
+        return {}
+
+    def update_first(self, context: Context, prior: Object, planned: Object) -> None:
+        """What must be there before the fields of the updating API change."""
 
     def update_more(self, context: Context, prior: Object, planned: Object) -> None:
         """Changes that are neither fields of the updating API nor links."""
@@ -187,7 +215,12 @@ class Table(Resource):
             return
         for links in self.links:
             self._relink(context, links, state["uuid"], state[links.attribute] or [], state | {links.attribute: []})
-        client.delete(self.delete_api, f"/{self.collection}/{state['uuid']}", timeout=self.limit("delete", state))
+        path = f"/{self.collection}/{state['uuid']}{self.for_good(state)}"
+        client.delete(self.delete_api, path, timeout=self.limit("delete", state))
+
+    def for_good(self, state: Object) -> str:
+        """The query of a deletion after which nothing can be recovered: one job, so that no Ctrl-C comes between."""
+        return ""
 
     def _relink(self, context: Context, links: Links, uuid: str, before: list[str], planned: Object) -> None:
         client: ControlPlane = context.client

@@ -14,6 +14,7 @@ from provider.framework.resource import Context
 from provider.framework.schema import Nested, Schema, computed, optional, required
 from provider.framework.types import STRING, UNKNOWN, Value, list_of, set_of, wholly_known
 from provider.resources.base import Table, identity, reference, same_or, timeouts
+from provider.resources.enablement import state
 
 SERVICES = ("DHCP", "Userdata")
 RANGE_FIELDS = ("start_ip", "end_ip", "netmask", "gateway")
@@ -57,6 +58,7 @@ class Network(Table):
     create_api = ("CreateL3Network", "/l3-networks")
     update_action = "updateL3Network"
     delete_api = "DeleteL3Network"
+    state_action = "changeL3NetworkState"
     creates_with = ("l2_network_uuid", "dns_domain")
     updates = ("dns_domain",)
     schema = Schema(
@@ -92,8 +94,8 @@ class Network(Table):
             ),
             "service_ip": computed(STRING, "Address of the services, once they are in use.", keep=False),
             "zone_uuid": computed(STRING, "UUID of the zone."),
-            "state": computed(STRING, "`Enabled` or `Disabled`."),
         }
+        | state("A disabled one takes no new VMs; those that are on it go on.")
         | timeouts(),
         "A flat network (L3): addresses, DNS and services on an L2 network.",
         rules=(_ranges_make_sense,),

@@ -74,7 +74,8 @@ def move(client: ControlPlane, prior: Object, planned: Object, limit: float) -> 
         return
     path = f"/vm-instances/{uuid}"
     starts = ran and planned["power_state"] == "running"
-    if ran:
+    if ran:  # until it has to be off, it runs
+        _move(client, uuid, wished, copy_limit(planned), live=False, prepare=True)
         client.action(path, "stopVmInstance", {}, timeout=limit)
     try:
         _move(client, uuid, wished, copy_limit(planned), live=False)

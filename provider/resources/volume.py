@@ -15,6 +15,7 @@ from provider.framework.resource import Context
 from provider.framework.schema import Schema, computed, optional
 from provider.framework.types import BOOL, NUMBER, STRING, UNKNOWN, Value
 from provider.resources.base import Table, deletion_protection, identity, timeouts
+from provider.resources.enablement import state
 from provider.resources.foreign import must_have_no_snapshots
 from provider.resources.placement import host_of, waits_for_host
 from provider.resources.volume_change import move, plan_growth, plan_move, source_size
@@ -50,6 +51,7 @@ class Volume(Table):
     create_api = ("CreateDataVolume", "/volumes/data")
     update_action = "updateVolume"
     delete_api = "DeleteDataVolume"
+    state_action = "changeVolumeState"
     names = {"image_uuid": "rootImageUuid", "vm_uuid": "vmInstanceUuid"}
     unqueryable = frozenset({"host_uuid", "type"})
     limits = {"create": "1h", "update": "6h"}
@@ -84,12 +86,12 @@ class Volume(Table):
             ),
             "type": computed(STRING, "`Data`."),
             "format": computed(STRING, "`qcow2` or `raw`."),
-            "state": computed(STRING, "`Enabled` or `Disabled`."),
             "status": computed(STRING, "`Ready`, or `NotInstantiated` while it has no file."),
             "actual_size": computed(NUMBER, "What its file takes on the host, in bytes, as last known."),
             "vm_uuid": computed(STRING, "UUID of the VM that it is attached to."),
             "device_path": computed(STRING, "Where a Linux guest finds it: `/dev/disk/by-id/…`."),
         }
+        | state("A disabled one cannot be attached; where it is attached it stays so.")
         | deletion_protection("volume")
         | timeouts(create="1h", update="6h"),
         "A data volume on the local disk of a host. `steppe_volume_attachment` gives it to a VM.",
@@ -160,9 +162,12 @@ class Volume(Table):
         if expunge:
             must_have_no_snapshots(client, f"volume {inventory['name']}", [state["uuid"]])
         if not self.gone(inventory):
-            client.delete(self.delete_api, path, timeout=limit)
+            client.delete(self.delete_api, path + self.for_good(state), timeout=limit)
         if expunge and client.find(self.collection, state["uuid"]) is not None:
             client.action(path, "expungeDataVolume", {}, timeout=limit)
+
+    def for_good(self, state: Object) -> str:
+        return "" if state["expunge"] is False else "?expunge=true"
 
     def gone(self, inventory: Inventory) -> bool:
         return inventory.get("status") == "Deleted"
