@@ -62,7 +62,6 @@ READS = {
     "GetCpuMemoryCapacity": {"all": True},
     "GetCandidateIsoForAttachingVm": {"vmInstanceUuid": "<stopped>"},
     "GetDataVolumeAttachableVm": {"volumeUuid": "<unplaced>"},
-    "GetEnrolledHostAgents": {},
     "GetFreeIp": {"l3NetworkUuid": "<l3>"},
     "GetHypervisorTypes": {},
     "GetIpAddressCapacity": {"all": True},
