@@ -87,7 +87,7 @@ def _read_by(api: type[Api]) -> set[str]:
         f"{kind} `{one.type_name}`"
         for kind, all_of_them in (("data source", Steppe.data_sources), ("list resource", Steppe.list_resources))
         for one in all_of_them
-        if getattr(getattr(one, "resource", one), "collection", None) == path
+        if path in (getattr(one, "collection", None), getattr(getattr(one, "resource", None), "collection", None))
     }
     return found or ({"data source `steppe_query`"} if path in COLLECTIONS.values() else set())
 
