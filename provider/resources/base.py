@@ -78,7 +78,7 @@ class Links:
 class Table(Resource):
     """The generic resource. Subclasses state the class attributes and override what is special."""
 
-    identity: ClassVar[str | None] = "uuid"
+    identity: ClassVar[tuple[str, ...]] = ("uuid",)
     collection: ClassVar[str]  # "zones"
     create_api: ClassVar[tuple[str, str]]  # API name and path
     update_action: ClassVar[str]  # "updateZone"

@@ -80,7 +80,10 @@ class Image(Table):
                 keep=True,
                 replace=True,
                 validators=(
-                    validate.matches(r"(https?|file)://.+", "a URL that begins with http://, https:// or file://"),
+                    # Generated configuration says what an image that was made here has.
+                    validate.matches(
+                        r"(https?|file|volume)://.+", "a URL that begins with http://, https:// or file://"
+                    ),
                     validate.length(1, 1024),
                 ),
             ),
@@ -139,7 +142,10 @@ class Image(Table):
     )
 
     def modify_plan(self, plan: Plan) -> None:
-        prior = plan.prior
+        prior, url = plan.prior, plan.config["url"]
+        if prior is None and isinstance(url, str) and url.startswith(FROM_VOLUME):
+            detail = f"{url} tells where an image came from: to make one from a volume, say {', '.join(SOURCES)}."
+            plan.diagnostics.error("Invalid url", detail, ("url",))
         made_here = prior is not None and str(prior["url"]).startswith(FROM_VOLUME)
         for name in SOURCES:
             if prior is not None and plan.changes(name) and plan.planned[name] is not None:
