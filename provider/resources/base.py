@@ -81,6 +81,7 @@ class Table(Resource):
     create_api: ClassVar[tuple[str, str]]  # API name and path
     update_action: ClassVar[str]  # "updateZone"
     delete_api: ClassVar[str]  # "DeleteZone"
+    expunge_action: ClassVar[str] = ""  # "expungeImage": of what can be recovered for a while after its deletion
     named: ClassVar[tuple[str, ...]] = ("name", "description")
     creates_with: ClassVar[tuple[str, ...]] = ()  # attributes besides name and description
     updates: ClassVar[tuple[str, ...]] = ()  # likewise
@@ -180,12 +181,28 @@ class Table(Resource):
         return Refused(f"{what} is protected", f"{change}, and deletion_protection is true: {how}", PROTECTION)
 
     def delete(self, context: Context, state: Object) -> None:
+        """For good, unless an attribute `expunge` says otherwise."""
         client: ControlPlane = context.client
-        if client.find(self.collection, state["uuid"]) is None:
+        path, limit = f"/{self.collection}/{state['uuid']}", self.limit("delete", state)
+        inventory = client.find(self.collection, state["uuid"])
+        if inventory is None:
             return
+        expunges = bool(self.expunge_action) and state.get("expunge") is not False
+        if expunges:
+            self.must_be_ours(context, inventory)
+        if not self.gone(inventory):
+            self.release(context, inventory, state)
+            client.delete(self.delete_api, path, timeout=limit)
+        if expunges and client.find(self.collection, state["uuid"]) is not None:
+            client.action(path, self.expunge_action, {}, timeout=limit)
+
+    def must_be_ours(self, context: Context, inventory: Inventory) -> None:
+        """Raises Refused when what others made would be deleted for good with it."""
+
+    def release(self, context: Context, inventory: Inventory, state: Object) -> None:
+        """What stays is let go of before the deletion."""
         for links in self.links:
             self._relink(context, links, state["uuid"], state[links.attribute] or [], state | {links.attribute: []})
-        client.delete(self.delete_api, f"/{self.collection}/{state['uuid']}", timeout=self.limit("delete", state))
 
     def _relink(self, context: Context, links: Links, uuid: str, before: list[str], planned: Object) -> None:
         client: ControlPlane = context.client

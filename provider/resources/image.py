@@ -28,6 +28,7 @@ class Image(Table):
     create_api = ("AddImage", "/images")
     update_action = "updateImage"
     delete_api = "DeleteImage"
+    expunge_action = "expungeImage"
     creates_with = ("url", "format", "media_type", "platform", "guest_os_type", "sha256")
     updates = ("platform", "guest_os_type")
     limits = {"create": "1h"}
@@ -94,10 +95,3 @@ class Image(Table):
         stores = sorted({ref["backupStorageUuid"] for ref in inventory.get("backupStorageRefs", [])})
         merged = super().merge(context, inventory, state)
         return merged | {"image_store_uuids": same_or(state.get("image_store_uuids"), stores)}
-
-    def delete(self, context: Context, state: Object) -> None:
-        """Deleted images can be recovered for a while; what Terraform destroys is removed for good."""
-        super().delete(context, state)
-        if context.client.find(self.collection, state["uuid"]) is not None:
-            limit = self.limit("delete", state)
-            context.client.action(f"/images/{state['uuid']}", "expungeImage", {}, timeout=limit)
