@@ -17,7 +17,8 @@ from controlplane.store.database import Tx
 from controlplane.store.tables import now
 from controlplane.workflows import global_config
 from controlplane.workflows.host_connection import address_of
-from controlplane.workflows.vm_spec import copy_image
+from controlplane.workflows.migration_rules import Move
+from controlplane.workflows.vm_spec import copy_image, ensure_isos
 from controlplane.workflows.world import World
 from hostagent.contract import ExportedFile, ExportSpec, ExportStatus, ImportFile, ImportSpec, ImportStatus
 
@@ -126,6 +127,18 @@ class Copy:
                 return False
             raise
         return True
+
+
+async def bring_images(world: World, move: Move, vm_uuid: str) -> None:
+    """What the VM's volumes rest on and what is in its drives is in the destination's cache, as far as an image store has it."""
+
+    def find(tx: Tx) -> list[Json]:
+        found = [rows.get(tx, "ImageVO", volume["root_image_uuid"] or "") for volume in move.volumes]
+        return [image for image in found if image and image["status"] == "Ready" and image["format"] != "iso"]
+
+    for image in await world.db.read(find):
+        await copy_image(world, move.dest["uuid"], move.storage_uuid, image)
+    await ensure_isos(world, move.dest["uuid"], vm_uuid)
 
 
 def _lost(tx: Tx, hosts: tuple[str, ...]) -> str | None:

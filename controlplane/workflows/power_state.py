@@ -11,6 +11,7 @@ from controlplane.rules.vm_state import RUNNING, STOPPED, UNKNOWN
 from controlplane.store import rows
 from controlplane.store.database import Tx
 from controlplane.workflows import left_standing
+from controlplane.workflows.instance_offering import take_stopped
 from controlplane.workflows.vm_placement import occupy, vacate
 from controlplane.workflows.world import World
 from hostagent.contract.event import Event
@@ -101,6 +102,7 @@ def _change(tx: Tx, host_uuid: str, known: Known, changes: Said) -> None:
             rows.update(tx, "VmInstanceVO", uuid, state=RUNNING)
         else:
             vacate(tx, uuid)
+            take_stopped(tx, uuid)
             rows.update(tx, "VmInstanceVO", uuid, state=STOPPED, last_host_uuid=host_uuid)
         log.warning("VM %s (%s) was %s and is %s on host %s", vm["name"], uuid, vm["state"], told, host_uuid)
 

@@ -3,9 +3,10 @@
     {"export": …, "secret": …}           → {}
     {"map": name}                        → {"size", "mode", "allocated", "runs": [[first window, how many], …]}
     {"digest": name, "window": n}        → {"digest"}
-    {"read": name, "window": n}          → {"digest", "segments": [[offset, length], …]} and their bytes
+    {"read": name, "window": n}          → {"segments": [[offset, length], …]}, their bytes, {"digest"}
     {"connect": name}                    → {}, and from then on what a UNIX socket says (see `splice`)
-Any of them may be answered with {"error": code, "message": …}.
+Each frame of an answer may be {"error": code, "message": …} instead. Requests are answered in their order, so the next may be
+sent before the answer to the last one is there.
 """
 
 import json

@@ -114,6 +114,10 @@ class Hypervisor(Protocol):
         Raises: in_use when the guest does not let go of one."""
         ...
 
+    async def plug_nics(self, uuid: str, nics: Sequence[NicSpec]) -> None:
+        """The same of its NICs, told apart by their MAC addresses."""
+        ...
+
     async def resize(self, uuid: str, path: str, size: int) -> bool:
         """The size of a disk that a running domain has open; False when the domain is off or has no such disk."""
         ...

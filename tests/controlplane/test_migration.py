@@ -76,6 +76,25 @@ async def test_a_dry_run_says_what_would_be_copied_and_does_nothing(cloud):
     assert (stored(cloud), cloud.seen()) == (before, seen)
 
 
+async def test_prepared_it_runs_on_while_what_it_needs_is_brought(cloud):
+    iso = await cloud.world.db.write(lambda tx: image_row(tx, "tools", "iso", "ISO"))
+    vm = await cloud.vm(hostUuid=cloud.hosts[0])
+    await cloud.call("AttachIsoToVmInstance", vmInstanceUuid=vm["uuid"], isoUuid=iso)
+    before, asked = stored(cloud), {"vmInstanceUuid": vm["uuid"], "destHostUuid": cloud.hosts[1]}
+    for _ in range(2):
+        assert (await cloud.call("LocalStorageMigrateVm", **asked, prepare=True))["state"] == "Running"
+    assert stored(cloud) == before
+    cache = {path for path in cloud.sims[cloud.hosts[1]].disks.files if "/imagecache/" in path}
+    assert len(cache) == 2 and any(iso in path for path in cache)
+    assert cloud.sims[cloud.hosts[0]].hypervisor.domains[vm["uuid"]].state == "running"
+
+    calls = cloud.sims[cloud.hosts[1]].record()
+    await cloud.call("StopVmInstance", uuid=vm["uuid"])
+    await cloud.call("LocalStorageMigrateVm", **asked)
+    assert (await cloud.call("StartVmInstance", uuid=vm["uuid"]))["hostUuid"] == cloud.hosts[1]
+    assert (calls["peers.pull"], "downloads.fetch" in calls) == (1, False)
+
+
 # -- rules -------------------------------------------------------------------------------------------------------
 
 

@@ -59,6 +59,7 @@ c.resource(
     c.text("started_boot_order"),  # what its last start or reboot gave it
     c.text("started_cpu_mode", 32),
     c.text("started_console_mode", 32),
+    c.long_text("next_offering"),  # JSON, of columns: CPUs and memory that wait for its next stop or reboot
     c.boolean("has_rebooted"),  # of itself, since it was made
     c.time("destroyed_at"),  # since when an expunge is due
     c.integer("cloud_init_runs"),  # how often a rerun was asked for: part of the instance id
