@@ -8,7 +8,7 @@ from controlplane.contract.base import (
     Api,
     Create,
     Date,
-    Delete,
+    DeleteRecoverable,
     Description,
     Inventory,
     Name,
@@ -168,7 +168,7 @@ class ChangeInstanceOffering(Api):
 
 
 @api
-class DestroyVmInstance(Delete):
+class DestroyVmInstance(DeleteRecoverable):
     """Its addresses return to the pool at once; it can be recovered until it is expunged."""
 
     route = Route("DELETE", "/vm-instances/{uuid}")

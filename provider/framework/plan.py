@@ -59,7 +59,10 @@ def replaced(attributes: dict[str, Attr], prior: Object, planned: Object, at: Pa
             paths.append(path)
         elif nested and isinstance(before, (list, dict)) and isinstance(after, (list, dict)):
             for step, was, will in _pairs(nested, before, after):
-                paths += replaced(nested.attributes, was, will, (*path, *step))
+                if isinstance(was, dict) and isinstance(will, dict):
+                    paths += replaced(nested.attributes, was, will, (*path, *step))
+                elif will is UNKNOWN and any(member.replace for member in nested.attributes.values()):
+                    paths.append((*path, *step))
     return paths
 
 
@@ -71,7 +74,7 @@ def unfilled(schema: Schema, config: Object) -> Object:
     }
 
 
-def _pairs(nested: Nested, before: Value, after: Value) -> list[tuple[Path, Object, Object]]:
+def _pairs(nested: Nested, before: Value, after: Value) -> list[tuple[Path, Value, Value]]:
     """Elements that are in both; an element that comes or goes decides nothing by itself."""
     match nested.nesting:
         case "single":

@@ -222,7 +222,8 @@ class Table(Resource):
             self.must_be_ours(context, inventory)
         if not self.gone(inventory):
             self.release(context, inventory, state)
-            client.delete(self.delete_api, path, timeout=limit)
+            # In one job, so that no Ctrl-C comes between deleting and expunging.
+            client.delete(self.delete_api, f"{path}?expunge=true" if expunges else path, timeout=limit)
         if expunges and client.find(self.collection, state["uuid"]) is not None:
             client.action(path, self.expunge_action, {}, timeout=limit)
 

@@ -31,16 +31,17 @@ def plan_networks(plan: Plan) -> None:
         planned["network_uuids"] = uuids_of(planned["network_interfaces"])
     if prior is None or not (plan.changes("network_uuids") or plan.changes("network_interfaces")):
         return
+    after = planned["network_uuids"]
+    known = after if isinstance(after, list) else []
+    if config["default_network_uuid"] is None and prior["default_network_uuid"] not in known:
+        planned["default_network_uuid"] = planned["ip"] = planned["mac"] = UNKNOWN
+    same = set(known) == set(prior["network_uuids"] or [])
+    if not same:
+        planned["nics"] = UNKNOWN
     if not _in_place(prior, planned):
         plan.replace += [(name,) for name in ("network_uuids", "network_interfaces") if plan.changes(name)]
         return
-    before, after = prior["network_uuids"] or [], planned["network_uuids"]
-    if set(before) == set(after):
-        return
-    planned["nics"] = UNKNOWN
-    if config["default_network_uuid"] is None and prior["default_network_uuid"] not in after:
-        planned["default_network_uuid"] = planned["ip"] = planned["mac"] = UNKNOWN
-    if planned["power_state"] == "running":
+    if planned["power_state"] == "running" and not same:
         plan.diagnostics.warning(
             f"VM {prior['name']} gets and loses NICs while it runs",
             "The networks change in place. What the guest makes of a new NIC is up to its own network configuration.",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import grpc
 import pytest
@@ -55,18 +55,20 @@ class Terraform:
         self.directory = directory
         self.environment = environment
         self.head = HEAD % (name, source)
+        self.changes: dict[str, dict[str, Any]] = {}  # of the latest plan, by address
 
     def write(self, text: str, file: str = "main.tf") -> None:
         (self.directory / file).write_text((self.head if file == "main.tf" else "") + text)
 
-    def start(self, *words: str) -> "subprocess.Popen[str]":
+    def start(self, *words: str, to: IO[str] | None = None) -> "subprocess.Popen[str]":
+        """`to` instead of a pipe, for who does not read while it runs."""
         environment = os.environ | SETTINGS | self.environment
         return subprocess.Popen(
             ["terraform", *words],
             cwd=self.directory,
             env=environment,
             text=True,
-            stdout=subprocess.PIPE,
+            stdout=to or subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
@@ -86,17 +88,18 @@ class Terraform:
     def destroy(self) -> Run:
         return self.run("destroy", "-auto-approve", "-no-color", "-input=false")
 
-    def plan(self) -> dict[str, list[str]]:
+    def plan(self, *words: str) -> dict[str, list[str]]:
         """Planned actions by address; what stays as it is, is left out."""
-        done = self.run("plan", "-no-color", "-input=false", "-out=planned")
+        done = self.run("plan", "-no-color", "-input=false", "-out=planned", *words)
         assert done.succeeded, done.output
         shown = json.loads(self.run("show", "-json", "planned").output)
-        changes = {one["address"]: one["change"]["actions"] for one in shown.get("resource_changes", [])}
-        return {address: actions for address, actions in changes.items() if actions not in (["no-op"], ["read"])}
+        self.changes = {one["address"]: one["change"] for one in shown.get("resource_changes", [])}
+        actions = {address: change["actions"] for address, change in self.changes.items()}
+        return {address: some for address, some in actions.items() if some not in (["no-op"], ["read"])}
 
     def planned(self, address: str) -> dict[str, Any]:
-        shown = json.loads(self.run("show", "-json", "planned").output)
-        return next(one["change"] for one in shown["resource_changes"] if one["address"] == address)
+        """That change of the latest plan."""
+        return self.changes[address]
 
     def complaints(self) -> list[tuple[str, str, str]]:
         """Errors of `validate`: summary, detail, and the attribute's line in the configuration."""

@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from provider.resources import Vm
-
 pytestmark = pytest.mark.terraform
 USER_DATA = (
     'groups:\n  - ubuntu: [foo, bar]\n# a :: in the text, a "quote", a $${literal} and 雪\nruncmd: ["echo a::b"]\n'
@@ -334,18 +332,3 @@ def _until(condition, limit: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
-
-
-def test_every_attribute_is_changed_by_a_test_here():
-    """A new attribute needs a case above."""
-    cases = {name for _, after in UPDATES for name in after}
-    replaced = {
-        "image_uuid",
-        "root_disk_offering_uuid",
-        "network_interfaces",
-    }
-    elsewhere = {"network_uuids", "zone_uuid", "cluster_uuid", "host_uuid", "default_network_uuid", "system_tags"}
-    elsewhere |= {"iso_uuids", "instance_offering_uuid"}  # in test_vm_start
-    elsewhere |= {"user_data_wo", "user_data_wo_version", "user_data_on_change"}  # in test_user_data
-    settable = {name for name, one in Vm.schema.attributes.items() if one.required or one.optional}
-    assert settable == cases | replaced | elsewhere

@@ -53,9 +53,8 @@ def test_handshake_call_and_shutdown_leave_nothing(tmp_path):
             "steppe_resource_shares",
         }
         assert plurals <= {one.type_name for one in metadata.data_sources}
-        assert [one.type_name for one in metadata.ephemeral_resources] == [
-            one.type_name for one in Steppe.ephemeral_resources
-        ]
+        ephemeral = {one.type_name for one in metadata.ephemeral_resources}
+        assert ephemeral == {one.type_name for one in Steppe.ephemeral_resources}
         call(connected, "/plugin.GRPCController/Shutdown", pb.Nothing(), pb.Nothing)
     assert process.wait(10) == 0
     assert [one.name for one in tmp_path.iterdir()] == ["steppe-provider"]
