@@ -64,6 +64,7 @@ class Image(Table):
     create_api = ("AddImage", "/images")
     update_action = "updateImage"
     delete_api = "DeleteImage"
+    expunge_action = "expungeImage"
     state_action = "changeImageState"
     creates_with = ("url", "format", "media_type", "platform", "guest_os_type", "sha256")
     updates = ("platform", "guest_os_type")
@@ -170,9 +171,6 @@ class Image(Table):
             path, limit = f"/{self.collection}/{uuid}", self.limit("create", planned)
             context.client.action(path, self.update_action, _guest(planned), timeout=limit)
 
-    def for_good(self, state: Object) -> str:
-        return "?expunge=true"
-
     def gone(self, inventory: Inventory) -> bool:
         return inventory.get("status") == "Deleted"
 
@@ -180,13 +178,6 @@ class Image(Table):
         stores = sorted({ref["backupStorageUuid"] for ref in inventory.get("backupStorageRefs", [])})
         merged = super().merge(context, inventory, state)
         return merged | {"image_store_uuids": same_or(state.get("image_store_uuids"), stores)}
-
-    def delete(self, context: Context, state: Object) -> None:
-        """Deleted images can be recovered for a while; what Terraform destroys is removed for good."""
-        super().delete(context, state)  # and so is what others deleted
-        if context.client.find(self.collection, state["uuid"]) is not None:
-            limit = self.limit("delete", state)
-            context.client.action(f"/images/{state['uuid']}", "expungeImage", {}, timeout=limit)
 
 
 def _source_of(planned: Object) -> str | None:
