@@ -30,6 +30,7 @@ KINDS = {
     "resources": "resource",
     "data_sources": "data source",
     "ephemeral_resources": "ephemeral resource",
+    "list_resources": "list resource",
     "actions": "action",
 }
 # place → APIs that nothing names in the provider's source
@@ -45,22 +46,17 @@ ELSEWHERE = {
     "data source `steppe_console_address`": "GetVmConsoleAddress",
     "data source `steppe_global_config`": "GetGlobalConfig",
     "no: an operator's act, which leaves nothing to declare": """
-        ReconnectBackupStorage ReconnectHost ReconnectPrimaryStorage ReconnectSftpBackupStorage
-        RecoverDataVolume RecoverImage RecoverVmInstance RevertVolumeFromSnapshot""",
+        ReconnectBackupStorage ReconnectPrimaryStorage ReconnectSftpBackupStorage RecoverDataVolume RecoverImage
+        RecoverVmInstance""",
     "no: a question of the moment, whose answer a state would keep too long": """
         GetAccountQuotaUsage GetBackupStorageCapacity GetCandidateIsoForAttachingVm GetCpuMemoryCapacity
         GetDataVolumeAttachableVm GetFreeIp GetHypervisorTypes GetIpAddressCapacity GetL2NetworkTypes
-        GetLocalStorageHostDiskCapacity GetPrimaryStorageCapacity GetVmAttachableDataVolume GetVmMigrationCandidateHosts
-        GetVmScreenshot GetVmStartSettings QueryAudit""",
-    "not yet": """
-        ChangeAccessKeyState ChangeBackupStorageState ChangeClusterState ChangeDiskOfferingState ChangeHostState
-        ChangeImageState ChangeInstanceOfferingState ChangeL3NetworkState ChangePrimaryStorageState
-        ChangeVolumeState ChangeZoneState CreateAccessKey CreateAccount CreateDataVolumeTemplateFromVolume
-        CreateHostEnrollmentToken CreateRootVolumeTemplateFromRootVolume
-        CreateRootVolumeTemplateFromVolumeSnapshot CreateVolumeSnapshotGroup DeleteAccessKey DeleteAccount
-        GetVmBootOrder GetVmConsolePassword GetVolumeSnapshotTree QueryAccessKey QueryAccountResourceRef
-        QueryGlobalConfig QueryNetworkServiceL3NetworkRef QueryQuota QuerySharedResource RevokeResourceSharing
-        ShareResource UpdateAccount UpdateQuota""",
+        GetLocalStorageHostDiskCapacity GetPrimaryStorageCapacity GetVmAttachableDataVolume GetVmAttachableL3Network
+        GetVmMigrationCandidateHosts GetVmScreenshot GetVmStartSettings QueryAudit""",
+    "attribute `wait_for` of `steppe_vm`": "GetVmBootProgress",
+    "data source `steppe_vm_boot_order`": "GetVmBootOrder",
+    "data source `steppe_volume_snapshot_trees`": "GetVolumeSnapshotTree",
+    "ephemeral resource `steppe_console_password`": "GetVmConsolePassword",
 }
 
 
@@ -84,12 +80,14 @@ def table() -> str:
 
 
 def _read_by(api: type[Api]) -> set[str]:
-    """The data sources that read what a query finds."""
+    """The data sources and list resources that read what a query finds."""
     path = api.route.path.strip("/")
-    sources = [
-        one for one in Steppe.data_sources if getattr(getattr(one, "resource", None), "collection", None) == path
-    ]
-    found = {f"data source `{one.type_name}`" for one in sources}
+    found = {
+        f"{kind} `{one.type_name}`"
+        for kind, all_of_them in (("data source", Steppe.data_sources), ("list resource", Steppe.list_resources))
+        for one in all_of_them
+        if getattr(getattr(one, "resource", one), "collection", None) == path
+    }
     return found or ({"data source `steppe_query`"} if path in COLLECTIONS.values() else set())
 
 

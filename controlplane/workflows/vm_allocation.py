@@ -189,22 +189,26 @@ def _insert_nics(tx: Tx, wish: Wish, derive: Derive, number: int) -> None:
     for index in sorted(range(len(wish.l3s)), key=lambda index: wish.l3s[index]["uuid"] not in static):
         l3 = wish.l3s[index]
         used = take_ip(tx, l3, derive(f"ip {index}"), NIC, static.get(l3["uuid"]))
-        name = tap_name(number, index)
-        rows.insert(
-            tx,
-            "VmNicVO",
-            uuid=derive(f"nic {index}"),
-            vm_instance_uuid=wish.uuid,
-            l3_network_uuid=l3["uuid"],
-            used_ip_uuid=used["uuid"],
-            ip=used["ip"],
-            netmask=used["netmask"],
-            gateway=used["gateway"],
-            mac=_free_mac(tx, derive, index),
-            internal_name=name,
-            tap=name,
-            device_id=index,
-        )
+        insert_nic(tx, derive(f"nic {index}"), wish.uuid, used, tap_name(number, index), index, derive)
+
+
+def insert_nic(tx: Tx, uuid: str, vm_uuid: str, used: rows.Row, tap: str, device_id: int, derive: Derive) -> None:
+    """With the address of that UsedIpVO row."""
+    rows.insert(
+        tx,
+        "VmNicVO",
+        uuid=uuid,
+        vm_instance_uuid=vm_uuid,
+        l3_network_uuid=used["l3_network_uuid"],
+        used_ip_uuid=used["uuid"],
+        ip=used["ip"],
+        netmask=used["netmask"],
+        gateway=used["gateway"],
+        mac=_free_mac(tx, derive, device_id),
+        internal_name=tap,
+        tap=tap,
+        device_id=device_id,
+    )
 
 
 def _free_mac(tx: Tx, derive: Derive, device_id: int) -> str:

@@ -16,6 +16,7 @@ from controlplane.store import rows
 from controlplane.store.database import Tx
 from controlplane.store.tables import now
 from controlplane.workflows import global_config, inventories, tag
+from controlplane.workflows.instance_offering import take_stopped
 from controlplane.workflows.ip_range import return_ip
 from controlplane.workflows.vm import failing, halt, queue
 from controlplane.workflows.vm_allocation import remove_nics
@@ -88,6 +89,7 @@ async def recover(op: Operation[World], message: RecoverVmInstance) -> Json:
         tag.must_fit(tx, "VmInstanceVO", uuid, tags, vm["default_l3_network_uuid"])  # its host name may be taken now
         rows.update(tx, "VolumeVO", vm["root_volume_uuid"], status="Ready")
         rows.update(tx, "VmInstanceVO", uuid, state=STOPPED, destroyed_at=None)
+        take_stopped(tx, uuid)
         return inventories.vm(tx, uuid)
 
     return await op.commit("recover", change)

@@ -63,12 +63,13 @@ class Vms:
                 self._generations.note("vm", uuid, state=VmState.stopped)
             elif is_on:
                 await self._hypervisor.plug(uuid, domain.disks)
+                await self._hypervisor.plug_nics(uuid, domain.nics)
                 await self._hypervisor.set_media(uuid, domain.cds, spec.force_eject)
             elif spec.power == "running":
                 await self._hypervisor.start(uuid)
                 self._generations.note("vm", uuid, state=VmState.running)
-            if (self._generations.get("vm", uuid) or {}).get("left"):
-                self._generations.note("vm", uuid, left=False)  # it is here again, or is to come
+            if spec.power == "running" and (self._generations.get("vm", uuid) or {}).get("left"):
+                self._generations.note("vm", uuid, left=False)  # it is here again; that it is to come is no news yet
             return await self.get(uuid)
 
     async def get(self, uuid: str) -> VmStatus:

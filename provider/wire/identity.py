@@ -1,7 +1,7 @@
 """Resource identity (Terraform 1.12): what tells a resource from all others, beside its state; imports can name it.
 
 It is one attribute of the resource, `Resource.identity`, which never changes while the resource lives. What is not known yet
-has no identity yet. Resources without that attribute have none.
+has no identity yet. Resources without that attribute have none. There has been one version of it so far.
 """
 
 from collections.abc import Iterable
@@ -54,7 +54,7 @@ def _schema(resource: Resource) -> pb.ResourceIdentitySchema:
         required_for_import=True,
         description=attribute.description,
     )
-    return pb.ResourceIdentitySchema(version=resource.schema.version, identity_attributes=[member])
+    return pb.ResourceIdentitySchema(identity_attributes=[member])
 
 
 def _type(resource: Resource) -> Type:

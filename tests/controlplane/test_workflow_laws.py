@@ -103,6 +103,12 @@ async def _furnish(made: Cloud) -> dict[str, str]:
 
     names["loaded"] = (await made.vm("loaded", hostUuid=full))["uuid"]
     await call("AttachIsoToVmInstance", vmInstanceUuid=names["loaded"], isoUuid=made.iso)
+    for state in ("running", "stopped"):
+        (nic,) = await made.find("VmNicVO", vm_instance_uuid=names[state])
+        names[f"{state} nic"] = nic["uuid"]
+    await make("larger", "CreateInstanceOffering", cpuNum=2, memorySize=2 << 30)
+    names["waiting"] = (await made.vm("waiting", hostUuid=full))["uuid"]
+    await call("ChangeInstanceOffering", vmInstanceUuid=names["waiting"], instanceOfferingUuid=names["larger"])
     await make("zone2", "CreateZone")
     for name in ("cluster2", "bare cluster"):
         await make(name, "CreateCluster", zoneUuid=made.zone, hypervisorType="KVM")
@@ -197,6 +203,14 @@ TABLE: list[tuple[str, dict[str, Any]]] = [
     ("StopVmInstance", {"uuid": "<running>"}),
     ("StopVmInstance", {"uuid": "<stopped>"}),
     ("RebootVmInstance", {"uuid": "<running>"}),
+    ("ChangeInstanceOffering", {"vmInstanceUuid": "<running>", "instanceOfferingUuid": "<larger>"}),
+    ("ChangeInstanceOffering", {"vmInstanceUuid": "<stopped>", "instanceOfferingUuid": "<larger>"}),
+    ("RebootVmInstance", {"uuid": "<waiting>"}),
+    ("AttachL3NetworkToVm", {"vmInstanceUuid": "<running>", "l3NetworkUuid": "<served>"}),
+    ("AttachL3NetworkToVm", {"vmInstanceUuid": "<stopped>", "l3NetworkUuid": "<served>"}),
+    ("DetachL3NetworkFromVm", {"vmNicUuid": "<running nic>"}),
+    ("DetachL3NetworkFromVm", {"vmNicUuid": "<stopped nic>"}),
+    ("StopVmInstance", {"uuid": "<waiting>"}),
     ("DestroyVmInstance", {"uuid": "<running>"}),
     ("DestroyVmInstance", {"uuid": "<stopped>"}),
     ("DestroyVmInstance", {"uuid": "<destroyed>"}),

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from provider.main import Steppe
 from provider.wire.server import Served
 from tests.provider.cloud import Cloud
 from tests.provider.stack import land_for_vms
+from tests.provider.wire.core import Core, given
 from tools import build_provider
 
 SOURCE = "terraform.local/steppe/steppe"
@@ -216,3 +218,21 @@ def plugin(
     yield terraform
     done = terraform.destroy()
     assert done.succeeded, done.output
+
+
+@pytest.fixture
+def served(cloud, monkeypatch, tmp_path) -> Iterator[Served]:
+    for name, value in cloud.environment.items():
+        monkeypatch.setenv(name, value)
+    running = Served(Steppe(), f"unix:{tmp_path}/s")
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def ask(served, tmp_path) -> Iterator[Core]:
+    """The provider, configured for that control plane."""
+    with grpc.insecure_channel(f"unix:{tmp_path}/s") as channel:
+        core = Core(channel)
+        assert not core("ConfigureProvider", config=given(Steppe.schema.type)).diagnostics
+        yield core
