@@ -200,6 +200,7 @@ class Pull:
                 digest, count = self._store(descriptor, number, worker)
             if digest == worker.answer()["digest"]:
                 self._is_right(number, count or sparse.WINDOW)
+                sparse.begin_writing(descriptor, number)
             else:
                 self._is_wrong(descriptor, number, what)
             self._throttle(count)
