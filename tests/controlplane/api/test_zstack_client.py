@@ -71,6 +71,7 @@ READS = {
     "GetLocalStorageHostDiskCapacity": {"primaryStorageUuid": "<storage>"},
     "GetPrimaryStorageCapacity": {"all": True},
     "GetVmAttachableDataVolume": {"vmInstanceUuid": "<started>"},
+    "GetVmAttachableL3Network": {"vmInstanceUuid": "<started>"},
     "GetVmBootOrder": {"uuid": "<started>"},
     "GetVmConsoleAddress": {"uuid": "<started>"},
     "GetVmConsolePassword": {"uuid": "<started>"},
