@@ -54,4 +54,7 @@ async def end(world: World, host_uuid: str, still: set[str]) -> None:
 
     for uuid, spec in (await world.db.read(find)).items():
         log.warning("VM %s stands still on host %s and is not there any more: it ends", uuid, host_uuid)
-        await power_off(world, host_uuid, uuid, spec, grace=0)
+        try:
+            await power_off(world, host_uuid, uuid, spec, grace=0)
+        except (ApiError, Temporary) as error:  # it comes anew, or the next comparison tries again
+            log.warning("VM %s does not end on host %s: %s", uuid, host_uuid, error)

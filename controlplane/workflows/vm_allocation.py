@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from controlplane.contract.account import ADMIN_UUID
 from controlplane.contract.error import ApiError, invalid, refused
 from controlplane.contract.vm import CreateVmInstance
 from controlplane.rules import system_tag
@@ -228,14 +227,13 @@ def _insert_volumes(tx: Tx, wish: Wish, host: Candidate, derive: Derive) -> list
         plan.append((derive(f"data volume {index}"), "Data", f"DATA-for-{name}", size, offering, data_path))
     told = []
     for device_id, (uuid, kind, volume_name, size, offering, path_of) in enumerate(plan):
-        path = path_of(ADMIN_UUID, uuid)
+        path = path_of(uuid)
         rows.insert(
             tx,
             "VolumeVO",
             uuid=uuid,
             name=volume_name[:255],
             description=None,
-            account_uuid=ADMIN_UUID,
             primary_storage_uuid=host.storage_uuid,
             vm_instance_uuid=wish.uuid,
             disk_offering_uuid=offering,

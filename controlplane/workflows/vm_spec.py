@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from controlplane.contract.account import ADMIN_UUID
 from controlplane.contract.error import ApiError, Temporary, refused
 from controlplane.rules.bridge import bridge_name
 from controlplane.store import rows
@@ -85,13 +86,13 @@ async def power_off(world: World, host_uuid: str, vm_uuid: str, spec: Json, grac
     await client.delete_vm(vm_uuid)
 
 
-def root_path(account_uuid: str, volume_uuid: str) -> str:
-    """Below the storage's directory, as the reference lays it out."""
-    return f"rootVolumes/acct-{account_uuid}/vol-{volume_uuid}/{volume_uuid}.qcow2"
+def root_path(volume_uuid: str) -> str:
+    """Below the storage's directory, as the reference lays it out; whoever owns it, so that it stays when that changes."""
+    return f"rootVolumes/acct-{ADMIN_UUID}/vol-{volume_uuid}/{volume_uuid}.qcow2"
 
 
-def data_path(account_uuid: str, volume_uuid: str) -> str:
-    return f"dataVolumes/acct-{account_uuid}/vol-{volume_uuid}/{volume_uuid}.qcow2"
+def data_path(volume_uuid: str) -> str:
+    return f"dataVolumes/acct-{ADMIN_UUID}/vol-{volume_uuid}/{volume_uuid}.qcow2"
 
 
 def volume_path(volume: rows.Row) -> str:

@@ -78,11 +78,12 @@ class Links:
 class Table(Resource):
     """The generic resource. Subclasses state the class attributes and override what is special."""
 
-    identity: ClassVar[str | None] = "uuid"
+    identity: ClassVar[tuple[str, ...]] = ("uuid",)
     collection: ClassVar[str]  # "zones"
     create_api: ClassVar[tuple[str, str]]  # API name and path
     update_action: ClassVar[str]  # "updateZone"
     delete_api: ClassVar[str]  # "DeleteZone"
+    expunge_action: ClassVar[str] = ""  # "expungeImage": of what can be recovered for a while after its deletion
     state_action: ClassVar[str] = ""  # "changeZoneState", of what has a `state` to choose
     named: ClassVar[tuple[str, ...]] = ("name", "description")
     creates_with: ClassVar[tuple[str, ...]] = ()  # attributes besides name and description
@@ -214,17 +215,31 @@ class Table(Resource):
         return Refused(f"{what} is protected", f"{change}, and deletion_protection is true: {how}", PROTECTION)
 
     def delete(self, context: Context, state: Object) -> None:
+        """For good, unless an attribute `expunge` says otherwise."""
         client: ControlPlane = context.client
-        if client.find(self.collection, state["uuid"]) is None:
+        path, limit = f"/{self.collection}/{state['uuid']}", self.limit("delete", state)
+        inventory = client.find(self.collection, state["uuid"])
+        if inventory is None:
             return
-        for links in self.links:
-            self._relink(context, links, state["uuid"], state[links.attribute] or [], state | {links.attribute: []})
-        path = f"/{self.collection}/{state['uuid']}{self.for_good(state)}"
-        client.delete(self.delete_api, path, timeout=self.limit("delete", state))
+        expunges = bool(self.expunge_action) and state.get("expunge") is not False
+        if expunges:
+            self.must_be_ours(context, inventory)
+        if not self.gone(inventory):
+            self.release(context, inventory, state)
+            # In one job, so that no Ctrl-C comes between deleting and expunging.
+            client.delete(self.delete_api, f"{path}?expunge=true" if expunges else path, timeout=limit)
+        if expunges and client.find(self.collection, state["uuid"]) is not None:
+            client.action(path, self.expunge_action, {}, timeout=limit)
 
-    def for_good(self, state: Object) -> str:
-        """The query of a deletion after which nothing can be recovered: one job, so that no Ctrl-C comes between."""
-        return ""
+    def must_be_ours(self, context: Context, inventory: Inventory) -> None:
+        """Raises Refused when what others made would be deleted for good with it."""
+
+    def release(self, context: Context, inventory: Inventory, state: Object) -> None:
+        """What stays is let go of before the deletion."""
+        for links in self.links:
+            # A create that failed half-way may have planned more than it attached.
+            attached = [one for one in state[links.attribute] or [] if one in inventory.get(links.field, [])]
+            self._relink(context, links, state["uuid"], attached, state | {links.attribute: []})
 
     def _relink(self, context: Context, links: Links, uuid: str, before: list[str], planned: Object) -> None:
         client: ControlPlane = context.client

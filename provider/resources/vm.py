@@ -122,6 +122,7 @@ class Vm(Table):
     create_api = ("CreateVmInstance", "/vm-instances")
     update_action = "updateVmInstance"
     delete_api = "DestroyVmInstance"
+    expunge_action = "expungeVmInstance"
     creates_with = (
         "image_uuid", "instance_offering_uuid", "root_disk_offering_uuid", "root_disk_size", "default_network_uuid",
         "zone_uuid", "cluster_uuid", "host_uuid",
@@ -309,24 +310,12 @@ class Vm(Table):
         elif power == "running":
             restart_if_needed(client, prior["uuid"], planned, limit)
 
-    def delete(self, context: Context, state: Object) -> None:
-        client: ControlPlane = context.client
-        path = f"/vm-instances/{state['uuid']}"
-        inventory = client.find(self.collection, state["uuid"])
-        limit = self.limit("delete", state)
-        if inventory is None:
-            return
-        if state["expunge"] is not False:
-            roots = [inventory["rootVolumeUuid"]] if inventory.get("rootVolumeUuid") else []
-            must_have_no_snapshots(client, f"VM {inventory['name']}", roots)
-        if not self.gone(inventory):
-            release_data_volumes(client, inventory, limit)
-            client.delete(self.delete_api, path + self.for_good(state), timeout=limit)
-        if state["expunge"] is not False and client.find(self.collection, state["uuid"]) is not None:
-            client.action(path, "expungeVmInstance", {}, timeout=limit)
+    def must_be_ours(self, context: Context, inventory: Inventory) -> None:
+        roots = [inventory["rootVolumeUuid"]] if inventory.get("rootVolumeUuid") else []
+        must_have_no_snapshots(context.client, f"VM {inventory['name']}", roots)
 
-    def for_good(self, state: Object) -> str:
-        return "" if state["expunge"] is False else "?expunge=true"
+    def release(self, context: Context, inventory: Inventory, state: Object) -> None:
+        release_data_volumes(context.client, inventory, self.limit("delete", state))
 
     def gone(self, inventory: Inventory) -> bool:
         return inventory.get("state") in GONE

@@ -51,6 +51,7 @@ class Volume(Table):
     create_api = ("CreateDataVolume", "/volumes/data")
     update_action = "updateVolume"
     delete_api = "DeleteDataVolume"
+    expunge_action = "expungeDataVolume"
     state_action = "changeVolumeState"
     names = {"image_uuid": "rootImageUuid", "vm_uuid": "vmInstanceUuid"}
     unqueryable = frozenset({"host_uuid", "type"})
@@ -153,21 +154,8 @@ class Volume(Table):
         if wished > size:
             context.client.action(f"/volumes/data/resize/{uuid}", "resizeDataVolume", {"size": wished}, timeout=limit)
 
-    def delete(self, context: Context, state: Object) -> None:
-        client, path, limit = context.client, f"/volumes/{state['uuid']}", self.limit("delete", state)
-        inventory = client.find(self.collection, state["uuid"])
-        if inventory is None:
-            return
-        expunge = state["expunge"] is not False
-        if expunge:
-            must_have_no_snapshots(client, f"volume {inventory['name']}", [state["uuid"]])
-        if not self.gone(inventory):
-            client.delete(self.delete_api, path + self.for_good(state), timeout=limit)
-        if expunge and client.find(self.collection, state["uuid"]) is not None:
-            client.action(path, "expungeDataVolume", {}, timeout=limit)
-
-    def for_good(self, state: Object) -> str:
-        return "" if state["expunge"] is False else "?expunge=true"
+    def must_be_ours(self, context: Context, inventory: Inventory) -> None:
+        must_have_no_snapshots(context.client, f"volume {inventory['name']}", [inventory["uuid"]])
 
     def gone(self, inventory: Inventory) -> bool:
         return inventory.get("status") == "Deleted"

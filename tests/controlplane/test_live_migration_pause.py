@@ -107,6 +107,10 @@ async def test_a_destination_that_is_lost_in_the_pause_never_runs_it(pause):
     uuid = pause.vm["uuid"]
     assert domains(pause.cloud) == [{uuid: "running"}, {uuid: "paused"}]
     assert ((await pause.row())["state"], (await pause.row())["host_uuid"]) == ("Running", pause.cloud.hosts[0])
+    pause.dest.heal()
+    pause.dest.fail("hypervisor.destroy", broken("libvirt", "it does not end"))
+    await inventory(pause.cloud.world, pause.cloud.hosts[1])
+    assert domains(pause.cloud) == [{uuid: "running"}, {uuid: "paused"}], "which harms nothing else"
     await pause.find_destination()
     assert domains(pause.cloud) == [{uuid: "running"}, {}], "what waits over there ends"
     pause.at = None

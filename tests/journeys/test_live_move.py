@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.journeys.test_move import MoveAVm, verify, write
+from tests.journeys.test_move import GLOBAL, MoveAVm, verify, write
 from tools import build_provider
 from tools.demo.guest import TINY
 from tools.demo.proof import Scene, Vm, address, logs_in, runs_on_its_host
@@ -29,7 +29,7 @@ COUNT = "i=0; while true; do i=$((i+1)); echo $i $(cut -d' ' -f1 /proc/uptime) >
 
 class Live(MoveAVm):
     def allow(self) -> None:
-        path = "/global-configurations/localStoragePrimaryStorage/liveMigrationWithStorage.allow"
+        path = f"{GLOBAL}/localStoragePrimaryStorage/liveMigrationWithStorage.allow"
         self.cloud.api.action(path, "updateGlobalConfig", {"value": "true"}, timeout=30)
 
     def begin_live(self, vm: Vm, host: str, **parameters: Any) -> str:
@@ -215,6 +215,7 @@ def test_a_live_move_that_is_disturbed_leaves_the_guest_where_it_was(journey: Li
 
     job = journey.begin_live(vm, there, bandwidth=SLOW)
     journey.copying(job)
+    journey.be_impatient()
     journey.lab.hosts[there].cut("eth0")
     answer = journey.outcome(job)
     assert answer.status == 503, answer.body

@@ -91,7 +91,6 @@ c.resource(
 c.resource(
     "VolumeVO",
     *c.named(),
-    c.uuid("account_uuid"),
     c.uuid("primary_storage_uuid"),
     c.uuid("vm_instance_uuid"),
     c.uuid("disk_offering_uuid"),
@@ -111,7 +110,7 @@ c.resource(
     Column("generation", BigInteger, nullable=False, default=1),  # of the wish sent to the host
     c.time("destroyed_at"),
     index=(
-        "vm_instance_uuid", "primary_storage_uuid", "root_image_uuid", "disk_offering_uuid", "name", "account_uuid",
+        "vm_instance_uuid", "primary_storage_uuid", "root_image_uuid", "disk_offering_uuid", "name",
         "destroyed_at", c.BY_AGE,
     ),
 )  # fmt: skip
