@@ -31,6 +31,15 @@ class Cloud(SimulatedCloud):
         finally:
             agents.send_signal(signal.SIGCONT)
 
+    def kill_control_plane(self) -> None:
+        old = self._processes.pop(0)
+        old.kill()
+        old.wait()
+
+    def revive_control_plane(self) -> None:
+        self.start_control_plane()
+        self._processes.insert(0, self._processes.pop())
+
     def on_hosts(self, path: str) -> list[Any]:
         """What the agents themselves say, all hosts together."""
         pki = self.state / "pki"

@@ -152,21 +152,6 @@ resource "steppe_network" "b" {
 }
 """
 
-# A change in place for every resource.
-RENAMES = {
-    '"vm"\n  image': '"vm two"\n  image',
-    '"zone"\n': '"zone of mine"\n',
-    '"two hosts"': '"now with another description"',
-    '"host"\n': '"first host"\n',
-    '"storage"\n': '"storage two"\n',
-    '"store"\n': '"store two"\n',
-    '"image"\n': '"image two"\n',
-    '"small"': '"little"',
-    '"disk"': '"disc"',
-    '"l2"': '"layer two"',
-    '"l3"': '"layer three"',
-}
-
 
 def everything(cloud: Cloud) -> str:
     return EVERYTHING % {"ip": cloud.addresses[0], "images": cloud.images}
@@ -178,10 +163,3 @@ def with_vm(cloud: Cloud) -> str:
 
 def land_for_vms(cloud: Cloud) -> str:
     return everything(cloud) + MORE % {"other_ip": cloud.addresses[1], "images": cloud.images}
-
-
-def renamed(text: str) -> str:
-    for old, new in RENAMES.items():
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    return text

@@ -2,7 +2,8 @@
 
 A story is one terraform working directory: all its instances are made, changed, imported, meddled with, lost and destroyed
 together, over the land of `land.py`. A resource of the provider without a `Declaration`, or an attribute without a case,
-fails `test_declarations.py`. To add a resource, append to `ALL` of a file in `declarations/` (a new file is a new story):
+fails `test_declarations.py`. To add a resource, append to `ALL` of a file in `declarations/`; a new file is a new story, and
+says in `LAND` what its instances refer to besides land.py:
 
     Declaration("steppe_cluster", lambda n: {"name": f"cluster-{n}", "zone_uuid": "=steppe_zone.a.uuid"},
                 {"zone_uuid": Change("=steppe_zone.b.uuid")})

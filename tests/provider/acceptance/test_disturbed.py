@@ -7,12 +7,14 @@ provider is killed. Then nothing exists twice, nothing is to be done, and a dest
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from provider.main import Steppe
 from tests.provider.acceptance.proxy import Proxy, before
 from tests.provider.acceptance.world import COLLECTIONS, world
 from tests.provider.conftest import Terraform
@@ -116,8 +118,75 @@ def test_the_next_command_repairs_everything(plugin, cloud, proxy, kind):
         done = plugin.destroy()
         assert done.succeeded, (at, disturbed.output.read_text(), done.output)
         assert counted(cloud) == empty, at
-        at += len(KINDS)
+        at += 2 * len(KINDS)  # every change is met by some kind, or its neighbour is
     assert world(cloud) == start
+
+
+@pytest.mark.parametrize("at", [1, 6, 11, 16])
+def test_an_apply_outlives_its_control_plane(steppe, cloud, monkeypatch, at):
+    """Killed with requests under way, one of them lost before or after it was done, and started again."""
+    start, killed = world(cloud), threading.Event()
+
+    def by() -> None:
+        cloud.kill_control_plane()
+        killed.set()
+        raise ConnectionResetError
+
+    with before(cloud.endpoint) as proxy:
+        monkeypatch.setenv("STEPPE_ENDPOINT", proxy.endpoint)
+        steppe.write(with_vm(cloud) + MORE)
+        proxy.disturb(at, by)
+        process = steppe.start("apply", "-auto-approve", "-no-color")
+        assert killed.wait(120)
+        cloud.revive_control_plane()
+        output, _ = process.communicate(timeout=240)
+        if process.returncode:  # on a busy machine its start may take longer than a provider waits
+            assert "cannot be reached" in output, output
+            steppe.must_apply()
+        assert steppe.plan() == {}
+        done = steppe.destroy()
+        assert done.succeeded, done.output
+        monkeypatch.setenv("STEPPE_ENDPOINT", cloud.endpoint)
+    assert world(cloud) == start
+
+
+TWICE = """
+resource "steppe_zone" "a" {{
+  count = 8
+  name  = "{name} ${{count.index}}"
+}}
+resource "steppe_global_config" "a" {{
+  category = "image"
+  name     = "expungePeriod"
+  value    = "7200"
+}}
+resource "steppe_user_tag" "a" {{
+  resource_uuid = "{zone}"
+  resource_type = "ZoneVO"
+  tag           = "taken"
+}}
+"""
+
+
+def test_two_applies_at_once_on_one_object(serve, cloud, steppe):
+    """An entry that always exists is set by both; a tag is made by one of them, and the other is told so."""
+    steppe.write('resource "steppe_zone" "shared" {\n  name = "shared"\n}\n')
+    steppe.must_apply()
+    zone = steppe.state()["steppe_zone.shared"]["uuid"]
+    both = [serve(Steppe()), serve(Steppe())]
+    for number, one in enumerate(both):
+        one.write(TWICE.format(name=f"of {number}", zone=zone))
+    processes = [one.start("apply", "-auto-approve", "-no-color", "-parallelism=50") for one in both]
+    told = [process.communicate(timeout=240)[0] for process in processes]
+    made = ["steppe_user_tag.a" in one.state() for one in both]
+    for process, text, mine, one in zip(processes, told, made, both, strict=True):
+        assert (process.returncode == 0) == mine, text
+        assert mine or "The tag exists" in text, text
+        assert {"steppe_global_config.a", "steppe_zone.a[7]"} <= one.state().keys()
+    assert made.count(True) == 1, told
+    assert [one["tag"] for one in cloud.client.query("user-tags")] == ["taken"]
+    for one in both:
+        assert one.destroy().succeeded
 
 
 def _until(condition: Callable[[], bool]) -> None:
