@@ -40,6 +40,7 @@ ELSEWHERE = {
     "resource `steppe_network`, as `cidr`": "AddIpRangeByNetworkCidr",
     "resource `steppe_network`, as another range": "UpdateIpRange",
     "resource `steppe_host`": "UpdateKVMHost",
+    "the plan of a new `steppe_host`": "GetEnrolledHostAgents",
     "data source `steppe_l2_networks`": "QueryL2VlanNetwork",
     "data source `steppe_volume_migratable_hosts`": "LocalStorageGetVolumeMigratableHosts",
     "data source `steppe_image_stores`": "QuerySftpBackupStorage",
@@ -86,7 +87,7 @@ def _read_by(api: type[Api]) -> set[str]:
         f"{kind} `{one.type_name}`"
         for kind, all_of_them in (("data source", Steppe.data_sources), ("list resource", Steppe.list_resources))
         for one in all_of_them
-        if getattr(getattr(one, "resource", one), "collection", None) == path
+        if path in (getattr(one, "collection", None), getattr(getattr(one, "resource", None), "collection", None))
     }
     return found or ({"data source `steppe_query`"} if path in COLLECTIONS.values() else set())
 

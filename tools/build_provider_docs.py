@@ -122,10 +122,10 @@ def _resource(resource: Resource) -> str:
 def _identity(resource: Resource) -> str:
     if not resource.identity:
         return ""
-    block = f'import {{\n  to       = {resource.type_name}.example\n  identity = {{ {resource.identity} = "{{}}" }}\n}}'
-    return f"\nOr by its identity (Terraform 1.12):\n\n```terraform\n{block}\n```\n".replace(
-        "{}", resource.imported_by[1]
-    )
+    example = resource.imported_by[1].split("/", len(resource.identity) - 1)
+    pairs = ", ".join(f'{name} = "{value}"' for name, value in zip(resource.identity, example, strict=True))
+    block = f"import {{\n  to       = {resource.type_name}.example\n  identity = {{ {pairs} }}\n}}"
+    return f"\nOr by its identity (Terraform 1.12):\n\n```terraform\n{block}\n```\n"
 
 
 def _moved(resource: Resource) -> str:

@@ -119,23 +119,23 @@ class Pull:
                 raise Cancelled
 
     def _try(self) -> None:
-        about: Frame = {}
-
-        def look(worker: _Worker) -> None:
-            worker.ask({"map": self.name})
-            about.update(worker.answer())
-
-        self._side_by_side(1, look)
-        wanted, self._size = sparse.windows(about["runs"]), about["size"]
-        descriptor = os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        self._workers = [_Worker(self.context, self.source) for _ in range(WORKERS)]
         try:
-            self._begin(descriptor, wanted)
-            self._todo = deque(number for number in wanted if number not in self._done)
-            self._side_by_side(min(WORKERS, len(self._todo)), lambda worker: self._bring(descriptor, worker))
-            self._check_holes(descriptor, wanted)
-            os.fchmod(descriptor, about["mode"])
+            self._workers[0].ask({"map": self.name})
+            about = self._workers[0].answer()
+            wanted, self._size = sparse.windows(about["runs"]), about["size"]
+            descriptor = os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            try:
+                self._begin(descriptor, wanted)
+                self._todo = deque(number for number in wanted if number not in self._done)
+                self._side_by_side(lambda worker: self._bring(descriptor, worker))
+                self._check_holes(descriptor, wanted)
+                os.fchmod(descriptor, about["mode"])
+            finally:
+                os.close(descriptor)
         finally:
-            os.close(descriptor)
+            for worker in self._workers:
+                worker.close()
 
     def _begin(self, descriptor: int, wanted: list[int]) -> None:
         """What is there already is looked at only if it lies where the source has data."""
@@ -151,10 +151,9 @@ class Pull:
 
     # -- workers -------------------------------------------------------------------------------------------------
 
-    def _side_by_side(self, count: int, work: Callable[[_Worker], None]) -> None:
-        """Do `work` in so many threads. The first failure ends all of them and is raised."""
+    def _side_by_side(self, work: Callable[[_Worker], None]) -> None:
+        """Do `work` with every worker, each in a thread. The first failure ends all of them and is raised."""
         self._failure = None
-        self._workers = [_Worker(self.context, self.source) for _ in range(count)]
         threads = [threading.Thread(target=self._guarded, args=(work, one), daemon=True) for one in self._workers]
         for thread in threads:
             thread.start()
@@ -172,8 +171,6 @@ class Pull:
             with self._lock:
                 self._failure = self._failure or error
             self._cut()
-        finally:
-            worker.close()
 
     def _next(self) -> int | None:
         with self._lock:
@@ -203,6 +200,7 @@ class Pull:
                 digest, count = self._store(descriptor, number, worker)
             if digest == worker.answer()["digest"]:
                 self._is_right(number, count or sparse.WINDOW)
+                sparse.begin_writing(descriptor, number)
             else:
                 self._is_wrong(descriptor, number, what)
             self._throttle(count)

@@ -51,12 +51,17 @@ class Vms:
             goes_on = current is not None and current.state is VmState.paused and current.boot_token == spec.boot_token
             if goes_on and spec.power == "running":
                 await self._hypervisor.resume(uuid)  # first of all: a guest that has moved waits for it
-            await self._hypervisor.define(domain)
+            is_on = current is not None and current.state not in OFF
+            defining = asyncio.create_task(self._hypervisor.define(domain))
+            try:
+                if is_on and spec.power == "stopped":  # nothing but the guest itself is waited for
+                    await self._stop(uuid, spec)
+            finally:
+                await defining
             if current is None:
                 self._generations.note("vm", uuid, state=VmState.stopped)
-            is_on = current is not None and current.state not in OFF
-            wants_it_off = spec.power == "stopped" or (current and current.boot_token != spec.boot_token)
-            if is_on and wants_it_off and spec.power != "unchanged":
+            restarts = spec.power == "running" and current and current.boot_token != spec.boot_token
+            if is_on and restarts:
                 await self._stop(uuid, spec)
                 is_on = False
             if spec.power == "stopped":

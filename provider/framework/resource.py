@@ -33,7 +33,8 @@ class Resource:
 
     type_name: str
     schema: Schema
-    identity: ClassVar[str | None] = None  # the attribute that tells it from all others; `import_state` takes it
+    # The attributes that tell it from all others; `import_state` takes their values with a slash between.
+    identity: ClassVar[tuple[str, ...]] = ()
     imported_by: ClassVar[tuple[str, str]] = ("its uuid", "0123456789abcdef0123456789abcdef")  # and an example
     # From the state of one version of the schema to that of the next, by the older version.
     upgraders: ClassVar[Mapping[int, Callable[[Object], Object]]] = {}

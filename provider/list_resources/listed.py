@@ -21,7 +21,7 @@ NO_FIELD = {"root_disk_offering_uuid", "root_volume_uuid", "running_host_uuid", 
 
 class Listed:
     def __init__(self, resource: Table) -> None:
-        self.resource = resource
+        self.resource, self.collection = resource, resource.collection
         self.type_name = resource.type_name
 
     @cached_property
@@ -46,9 +46,14 @@ class Listed:
                 )
         return found
 
+    @cached_property
+    def fields(self) -> dict[str, str]:
+        """Of the inventory, by the filters that ask for them."""
+        return {name: self.resource.field(name) for name in self._filters}
+
     def list(self, context: Context, config: Object, *, whole: bool) -> Iterator[Found]:
         asked = wanted(config)
-        asked += [f"{self.resource.field(name)}={config[name]}" for name in self._filters if config[name] is not None]
+        asked += [f"{field}={config[name]}" for name, field in self.fields.items() if config[name] is not None]
         for inventory in context.client.every(self.resource.collection, asked):
             if not self.resource.gone(inventory) and self.resource.stands_alone(inventory):
                 state = self.resource.describe(context, inventory) if whole else {"uuid": inventory["uuid"]}

@@ -44,7 +44,7 @@ class AccessKey(Table):
                 STRING, "Path of the file that gets id and secret of the new key, for the provider's setting of that name: "
                 "TOML that only its owner can read. It must not exist yet; it is written once, and removed with the key. "
                 "Another path makes a new key. The secret is nowhere else, not in the state either.",
-                validators=(validate.length(1, 4096),),
+                validators=(validate.length(1, 4096), validate.matches(r"[^\0]+", "a path")),
             ),
             "access_key_id": computed(STRING, "Id of the key, which is no secret."),
         }

@@ -78,7 +78,7 @@ class Links:
 class Table(Resource):
     """The generic resource. Subclasses state the class attributes and override what is special."""
 
-    identity: ClassVar[str | None] = "uuid"
+    identity: ClassVar[tuple[str, ...]] = ("uuid",)
     collection: ClassVar[str]  # "zones"
     create_api: ClassVar[tuple[str, str]]  # API name and path
     update_action: ClassVar[str]  # "updateZone"
@@ -112,9 +112,13 @@ class Table(Resource):
             raise Partial(error, bare) from error
 
     def build(self, context: Context, uuid: str, planned: Object) -> None:
-        """What a new resource needs besides its creating call; when it fails, the resource is removed."""
+        """What a new resource needs besides its creating call; when it fails, the resource is removed.
+
+        Some of it may be there: the call may be that of an apply that was killed.
+        """
+        there = context.client.find(self.collection, uuid) or {} if self.links else {}
         for links in self.links:
-            self._relink(context, links, uuid, [], planned)
+            self._relink(context, links, uuid, there.get(links.field, []), planned)
 
     def make(self, context: Context, planned: Object) -> str:
         """The creating call; the uuid of what exists now."""
@@ -233,7 +237,9 @@ class Table(Resource):
     def release(self, context: Context, inventory: Inventory, state: Object) -> None:
         """What stays is let go of before the deletion."""
         for links in self.links:
-            self._relink(context, links, state["uuid"], state[links.attribute] or [], state | {links.attribute: []})
+            # A create that failed half-way may have planned more than it attached.
+            attached = [one for one in state[links.attribute] or [] if one in inventory.get(links.field, [])]
+            self._relink(context, links, state["uuid"], attached, state | {links.attribute: []})
 
     def _relink(self, context: Context, links: Links, uuid: str, before: list[str], planned: Object) -> None:
         client: ControlPlane = context.client

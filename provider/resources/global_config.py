@@ -25,6 +25,7 @@ def _fetch(client: ControlPlane, category: str, name: str) -> Object:
 
 class GlobalConfig(Resource):
     type_name = "steppe_global_config"
+    identity: ClassVar[tuple[str, ...]] = ("category", "name")
     imported_by: ClassVar[tuple[str, str]] = ("category and name", "kvm/vm.cpuMode")
     schema = Schema(
         {

@@ -1,6 +1,7 @@
 """steppe_host: a KVM server whose agent has enrolled."""
 
 from typing import Any
+from urllib.parse import quote
 
 from provider.framework import validate
 from provider.framework.plan import Object, Plan
@@ -56,9 +57,12 @@ class Host(Table):
     )
 
     def modify_plan(self, plan: Plan) -> None:
-        """What goes into maintenance is emptied: say of how much."""
+        """What goes into maintenance is emptied: say of how much. A new one must have enrolled."""
         prior, client = plan.prior, plan.client
-        if prior is None or client is None or not plan.changes("state") or plan.planned["state"] != "Maintenance":
+        if prior is None:
+            _must_have_enrolled(plan)
+            return
+        if client is None or not plan.changes("state") or plan.planned["state"] != "Maintenance":
             return
         running = client.query("vm-instances", hostUuid=prior["uuid"])
         if running:
@@ -71,3 +75,19 @@ class Host(Table):
         if planned["state"] != "Maintenance":
             return {}
         return {"restartVms": planned["allow_restart"], "leaveStopped": planned["leave_stopped"]}
+
+
+def _must_have_enrolled(plan: Plan) -> None:
+    """A server that is not installed yet is left for a later plan, where Terraform can do that."""
+    address, client = plan.planned["management_ip"], plan.client
+    if client is None or not isinstance(address, str):
+        return
+    if client.get(f"/hosts/agents?managementIp={quote(address, safe='')}")["inventories"]:
+        return
+    detail = f"`steppe-hostagent enroll --management-ip {address}` on that server makes it known to the control plane. "
+    if plan.may_wait:
+        plan.deferred = "absent prerequisite"
+        detail += "It is left for a later plan and apply."
+    else:
+        detail += "The apply needs that."
+    plan.diagnostics.warning(f"No agent has enrolled from {address}", detail, ("management_ip",))

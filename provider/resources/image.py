@@ -9,7 +9,7 @@ from provider.framework.diagnostics import Path
 from provider.framework.plan import Object, Plan
 from provider.framework.resource import Context
 from provider.framework.schema import Attr, Schema, computed, optional
-from provider.framework.types import NUMBER, STRING, Value, set_of
+from provider.framework.types import NUMBER, STRING, UNKNOWN, Value, set_of
 from provider.resources.base import Table, identity, same_or, timeouts
 from provider.resources.enablement import state
 
@@ -34,7 +34,10 @@ def _iso_is_iso(config: dict[str, Value]) -> Iterator[tuple[Path, str]]:
 
 
 def _comes_from_one_place(config: dict[str, Value]) -> Iterator[tuple[Path, str]]:
-    given = [name for name in ("url", *SOURCES) if config.get(name) is not None]
+    open_ = [name for name in ("url", *SOURCES) if config.get(name) is UNKNOWN]  # null, perhaps
+    given = [name for name in ("url", *SOURCES) if config.get(name) not in (None, UNKNOWN)]
+    if open_ and len(given) < 2:
+        return
     if len(given) != 1:
         either = f"{' and '.join(given)} exclude each other." if given else "Where does the image come from?"
         yield (given[1] if given else "url",), f"{either} Exactly one of url, {', '.join(SOURCES)} is needed."
@@ -78,7 +81,10 @@ class Image(Table):
                 keep=True,
                 replace=True,
                 validators=(
-                    validate.matches(r"(https?|file)://.+", "a URL that begins with http://, https:// or file://"),
+                    # Generated configuration says what an image that was made here has.
+                    validate.matches(
+                        r"(https?|file|volume)://.+", "a URL that begins with http://, https:// or file://"
+                    ),
                     validate.length(1, 1024),
                 ),
             ),
@@ -137,7 +143,10 @@ class Image(Table):
     )
 
     def modify_plan(self, plan: Plan) -> None:
-        prior = plan.prior
+        prior, url = plan.prior, plan.config["url"]
+        if prior is None and isinstance(url, str) and url.startswith(FROM_VOLUME):
+            detail = f"{url} tells where an image came from: to make one from a volume, say {', '.join(SOURCES)}."
+            plan.diagnostics.error("Invalid url", detail, ("url",))
         made_here = prior is not None and str(prior["url"]).startswith(FROM_VOLUME)
         for name in SOURCES:
             if prior is not None and plan.changes(name) and plan.planned[name] is not None:

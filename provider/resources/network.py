@@ -112,13 +112,10 @@ class Network(Table):
             if plan.config[other] is None and plan.config[one] is not None and plan.changes(one):
                 plan.planned[other] = UNKNOWN
 
-    def build(self, context: Context, uuid: str, planned: Object) -> None:
-        self._bring_ranges(context, uuid, [], planned)
-        self._bring_dns(context, uuid, [], planned)
-        self._bring_services(context, uuid, [], planned)
-
     def update_more(self, context: Context, prior: Object, planned: Object) -> None:
-        uuid = prior["uuid"]
+        self.build(context, prior["uuid"], planned)
+
+    def build(self, context: Context, uuid: str, planned: Object) -> None:
         inventory = context.client.find(self.collection, uuid) or {}
         self._bring_ranges(context, uuid, inventory.get("ipRanges", []), planned)
         self._bring_dns(context, uuid, inventory.get("dns", []), planned)

@@ -22,6 +22,7 @@ NAMES = (
 
 class Quota(Resource):
     type_name = "steppe_quota"
+    identity: ClassVar[tuple[str, ...]] = ("account_uuid", "name")
     imported_by: ClassVar[tuple[str, str]] = (
         "the account's uuid and the name",
         "0123456789abcdef0123456789abcdef/vm.num",

@@ -25,6 +25,7 @@ def _with_somebody(config: dict[str, Value]) -> Iterator[tuple[Path, str]]:
 
 class ResourceShare(Resource):
     type_name = "steppe_resource_share"
+    identity: ClassVar[tuple[str, ...]] = ("resource_uuid",)
     imported_by: ClassVar[tuple[str, str]] = ("the resource's uuid", "0123456789abcdef0123456789abcdef")
     schema = Schema(
         {

@@ -38,7 +38,7 @@ def plan_networks(plan: Plan) -> None:
     same = set(known) == set(prior["network_uuids"] or [])
     if not same:
         planned["nics"] = UNKNOWN
-    if not _in_place(prior, planned):
+    if not _in_place(prior, planned, stated):
         plan.replace += [(name,) for name in ("network_uuids", "network_interfaces") if plan.changes(name)]
         return
     if planned["power_state"] == "running" and not same:
@@ -49,7 +49,10 @@ def plan_networks(plan: Plan) -> None:
         )
 
 
-def _in_place(prior: Object, planned: Object) -> bool:
+def _in_place(prior: Object, planned: Object, stated: str) -> bool:
+    """Whatever networks they are that are not known yet: without wished addresses they come and go."""
+    if stated == "network_uuids" and not any(one["static_ip"] for one in prior["network_interfaces"] or []):
+        return True
     after = planned["network_interfaces"]
     if not isinstance(after, list) or not all(isinstance(one, dict) for one in after):
         return False

@@ -104,14 +104,18 @@ class Served:
 
 
 def _wait_for_end(served: Served, terraform: int) -> bool:
-    """True at Shutdown; False when Terraform died without a word: then running changes are cancelled like at Ctrl-C."""
+    """True at Shutdown; False when Terraform died without a word: then running changes are cancelled like at Ctrl-C.
+
+    False after a Ctrl-C too: at the second one Terraform says Shutdown and forgets what still runs.
+    """
+    session = served.servicer.session
     while not served.shut.wait(1.0):
         if os.getppid() != terraform:
             log.warning("Terraform has died: cancelling what runs")
-            served.servicer.session.stop.set()
-            served.servicer.session.idle.wait(ORPHAN_PATIENCE)
+            session.stop.set()
+            session.idle.wait(ORPHAN_PATIENCE)
             return False
-    return True
+    return session.idle.is_set() and not session.stop.is_set()
 
 
 def _unary(call: Any, request_type: Any) -> Any:

@@ -61,7 +61,7 @@ class Stored:
             raw = json.loads(request.source_state.json)
             source = stored.Source(request.source_provider_address, request.source_type_name, raw)
             identifier = stored.moved(resource, source)
-            found: Object = {resource.identity: identifier} if resource.identity else {}
+            found: Object = identity.parts(resource, identifier)
             state, known = values.encode(found, resource.schema.type), identity.of(resource, found)
             private = dump({MOVED: [source.type_name, identifier]})
         return pb.MoveResourceState.Response(

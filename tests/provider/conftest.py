@@ -145,9 +145,11 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., 
         settings = {"TF_REATTACH_PROVIDERS": json.dumps(reattach)} | environment
         return Terraform(directory, settings, name, source)
 
-    yield start
-    for served in running:
-        served.close()
+    try:
+        yield start
+    finally:  # else their threads keep the whole run from ending
+        for served in running:
+            served.close()
 
 
 @pytest.fixture

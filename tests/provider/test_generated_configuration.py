@@ -1,6 +1,8 @@
 """`plan -generate-config-out` with real terraform: what it writes for each kind of resource is valid, says what is, and plans
 empty. Terraform 1.14 asks the provider for the configuration instead: that is asked by a client of the protocol."""
 
+from typing import Any
+
 import pytest
 
 from provider.main import Steppe
@@ -58,6 +60,29 @@ resource "steppe_vm" "iso" {
   system_tags               = ["cdRoms::2"]
   depends_on                = [steppe_local_storage.a]
 }
+resource "steppe_volume_snapshot_group" "a" {
+  name             = "both"
+  root_volume_uuid = steppe_vm.a.root_volume_uuid
+  depends_on       = [steppe_volume_snapshot.a, steppe_volume_attachment.a]
+}
+resource "steppe_image" "taken" {
+  name          = "of a snapshot"
+  snapshot_uuid = steppe_volume_snapshot.a.uuid
+}
+resource "steppe_account" "a" {
+  name                = "team"
+  password_wo         = "a password of the team"
+  password_wo_version = 1
+}
+resource "steppe_quota" "a" {
+  account_uuid = steppe_account.a.uuid
+  name         = "vm.num"
+  value        = 7
+}
+resource "steppe_resource_share" "a" {
+  resource_uuid = steppe_instance_offering.a.uuid
+  account_uuids = [steppe_account.a.uuid]
+}
 resource "steppe_global_config" "a" {
   category = "kvm"
   name     = "vm.cpuMode"
@@ -66,10 +91,16 @@ resource "steppe_global_config" "a" {
 """
 
 
+def id_of(one: dict[str, Any]) -> str:
+    """What it is imported by."""
+    parts = [one[name] for name in ("category", "account_uuid") if name in one]
+    return "/".join([*parts, one["name"]]) if "uuid" not in one and parts else one.get("uuid") or one["resource_uuid"]
+
+
 def imports(state) -> str:
     text = ""
     for address, one in state.items():
-        identifier = one["uuid"] if "uuid" in one else f"{one['category']}/{one['name']}"
+        identifier = id_of(one)
         text += f'import {{\n  to = {address}\n  id = "{identifier}"\n}}\n'
     return text
 
@@ -103,7 +134,7 @@ def test_what_the_provider_generates_is_short_and_plans_empty(steppe, cloud_in_u
     for address, one in cloud_in_use.items():
         type_name = address.partition(".")[0]
         schema = next(resource for resource in Steppe.resources if resource.type_name == type_name).schema
-        identifier = one["uuid"] if "uuid" in one else f"{one['category']}/{one['name']}"
+        identifier = id_of(one)
         (imported,) = ask("ImportResourceState", type_name=type_name, id=identifier).imported_resources
         generated = ask("GenerateResourceConfig", type_name=type_name, state=imported.state)
         assert not generated.diagnostics
@@ -123,6 +154,13 @@ def test_what_the_provider_generates_is_short_and_plans_empty(steppe, cloud_in_u
         redundant = {"timeouts", "expunge", "deletion_protection", "power_state"} & config.keys()
         left = {name for name in redundant if config[name] is not None and address != "steppe_vm.iso"}
         assert not left, "it goes without saying"
+
+
+def test_the_url_of_an_image_that_was_made_here_makes_none(steppe, cloud):
+    steppe.write(with_vm(cloud).replace(f"file://{cloud.images}/guest.qcow2", f"volume://{'0' * 32}"))
+    refused = steppe.run("plan", "-no-color", "-input=false")
+    assert not refused.succeeded
+    assert "tells where an image came from" in " ".join(refused.output.split())
 
 
 def test_two_ways_to_say_the_same_must_agree(steppe, cloud):

@@ -121,3 +121,6 @@ def test_logging_in_by_an_access_key(steppe, cloud, monkeypatch):
     refused = steppe.run("plan", "-no-color")
     assert "refuses the login" in refused.output and "mistaken" not in refused.output
     monkeypatch.setenv("STEPPE_ACCESS_KEY_SECRET", key["AccessKeySecret"])
+    assert steppe.destroy().succeeded
+    cloud.client.delete("DeleteAccessKey", f"{route}/{key['uuid']}", timeout=10)
+    (steppe.directory / "terraform.tfstate").unlink()

@@ -12,7 +12,7 @@ of its own). Values are JSON; a text that begins with `=` is an HCL expression, 
 
 A case is one attribute changed alone: `Change(after, before=…)`, or several in a list. The expected action is what the
 schema says (`replace=True` → replace, else update) unless the case names another. Nothing needs to be said of `name`,
-`description`, `timeouts` and of booleans with a default. What was updated is later changed back behind Terraform's back
+`description`, `timeouts`, `state` and of booleans with a default. What was updated is later changed back behind Terraform's back
 (by the resource's own calls), and must be seen and repaired; `wishes` names attributes that only Terraform knows.
 """
 
@@ -126,11 +126,13 @@ def derived(name: str, one: Attr) -> list[Change]:
     """What needs no declaration. Empty: it needs one."""
     match name:
         case "name":
-            return [] if one.replace else [Change("renamed")]
+            return [Change("renamed")]
         case "description":
             return [Change("another", {"description": "one"}), Change(None, {"description": "one"})]
         case "timeouts":
             return [Change({"create": "20m"})]
+        case "state":
+            return [Change("Disabled"), Change("Enabled", {"state": "Disabled"})]
     if one.type.kind == "bool" and one.default is not None:
         return [Change(one.default, {name: not one.default})]
     return []

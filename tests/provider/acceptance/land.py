@@ -3,7 +3,7 @@
 from tests.provider.cloud import Cloud
 from tests.provider.stack import land_for_vms
 
-HOSTS = 12
+HOSTS = 16
 MORE = """
 locals {
   images    = "%(images)s"

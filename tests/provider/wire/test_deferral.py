@@ -67,6 +67,20 @@ def test_what_needs_a_host_waits_for_it(ask, base, land, host_down):
     assert not plan(ask, "steppe_zone", name="z").HasField("deferred")
 
 
+def test_a_server_whose_agent_has_not_enrolled_is_waited_for(ask, cloud, land):
+    wished = {"name": "new", "cluster_uuid": land["steppe_cluster.a"]}
+    answer = plan(ask, "steppe_host", **wished, management_ip="127.0.71.99")
+    assert answer.deferred.reason == pb.Deferred.ABSENT_PREREQ
+    (said,) = told(answer.diagnostics)
+    assert said.startswith("No agent has enrolled from 127.0.71.99") and "left for a later plan" in said
+    # A Terraform that cannot wait tries it, and is told before.
+    tried = plan(ask, "steppe_host", waits=False, **wished, management_ip="127.0.71.99")
+    assert not tried.HasField("deferred") and told(tried.diagnostics)[0].endswith("The apply needs that.")
+    for known in (cloud.addresses[0], UNKNOWN):
+        answer = plan(ask, "steppe_host", **wished, management_ip=known)
+        assert not answer.HasField("deferred") and not answer.diagnostics
+
+
 def test_nothing_waits_when_the_host_is_up_or_not_known_yet(ask, base, land):
     for host in (land["steppe_host.a"], UNKNOWN, None):
         answer = plan(ask, "steppe_vm", **base, host_uuid=host)

@@ -10,10 +10,42 @@ from controlplane.contract.base import Query
 from controlplane.contract.registry import apis
 from provider.framework.types import STRING, object_of
 from provider.main import Steppe
+from provider.resources import quota
 from provider.wire import values
 from tests.provider.stack import PARTS, with_vm
 from tests.provider.wire.core import Core, given, told
 
+WITHOUT_UUID = """
+resource "steppe_account" "a" {
+  name                = "team"
+  password_wo         = "a password of the team"
+  password_wo_version = 1
+}
+resource "steppe_account" "b" {
+  name                = "other team"
+  password_wo         = "a password of the team"
+  password_wo_version = 1
+}
+resource "steppe_quota" "a" {
+  account_uuid = steppe_account.a.uuid
+  name         = "vm.num"
+  value        = 7
+}
+resource "steppe_instance_offering" "a" {
+  name        = "small"
+  cpu_num     = 1
+  memory_size = 67108864
+}
+resource "steppe_resource_share" "a" {
+  resource_uuid = steppe_instance_offering.a.uuid
+  account_uuids = [steppe_account.a.uuid, steppe_account.b.uuid]
+}
+resource "steppe_global_config" "a" {
+  category = "kvm"
+  name     = "vm.cpuMode"
+  value    = "host-model"
+}
+"""
 LISTS = {one.type_name: one for one in Steppe.list_resources}
 IDENTITY = object_of({"uuid": STRING})
 
@@ -84,6 +116,31 @@ def test_conditions_patterns_and_the_limit(ask, cloud):
             cloud.client.delete("DeleteZone", f"/zones/{one['uuid']}", timeout=30)
 
 
+@pytest.mark.terraform
+def test_what_has_no_uuid_is_listed_by_what_tells_it(ask, steppe, cloud):
+    steppe.write(WITHOUT_UUID)
+    steppe.must_apply()
+    state = steppe.state()
+    account, offering = (state[f"steppe_{one}.a"]["uuid"] for one in ("account", "instance_offering"))
+    for type_name, identity, name in (
+        ("steppe_quota", {"account_uuid": account, "name": "vm.num"}, f"{account}/vm.num"),
+        ("steppe_resource_share", {"resource_uuid": offering}, offering),
+        ("steppe_global_config", {"category": "kvm", "name": "vm.cpuMode"}, "kvm/vm.cpuMode"),
+    ):
+        (event,) = listed(ask, type_name, whole=True, **identity)
+        known = object_of(dict.fromkeys(identity, STRING))
+        assert values.decode(event.identity.identity_data, known) == identity and event.display_name == name
+        schema = next(one for one in Steppe.resources if one.type_name == type_name).schema
+        imported = ask("ImportResourceState", type_name=type_name, identity=event.identity).imported_resources
+        assert [one.state for one in imported] == [event.resource_object]
+        found = values.decode(event.resource_object, schema.type)
+        assert {one: found[one] for one in state[f"{type_name}.a"]} == state[f"{type_name}.a"]
+    assert len(listed(ask, "steppe_global_config")) == len(cloud.client.query("global-configurations"))
+    assert {one.display_name for one in listed(ask, "steppe_quota", account_uuid=account)} == {
+        f"{account}/{name}" for name in quota.NAMES
+    }
+
+
 def test_what_is_wrong_is_said_where_it_is_written(ask):
     schema = LISTS["steppe_vm"].schema
     wrong = given(schema.type, host_uuid="h1", conditions=["state Running"])
@@ -98,10 +155,9 @@ def test_what_is_wrong_is_said_where_it_is_written(ask):
 def test_every_filter_is_a_field_of_the_query():
     for name, one in LISTS.items():
         queries = (api for api in apis.values() if issubclass(api, Query))
-        query = next(api for api in queries if api.route.path.strip("/") == one.resource.collection)
+        query = next(api for api in queries if api.route.path.strip("/") == one.collection)
         known = queryable.fields(queryable.table_name(query.resource))
-        filters = one.schema.attributes.keys() - {"conditions", "name_pattern"}
-        unknown = {filter_ for filter_ in filters if one.resource.field(filter_) not in known}
+        unknown = {filter_ for filter_, field in one.fields.items() if field not in known}
         assert not unknown, f"{name}: these belong into its `unqueryable`"
 
 

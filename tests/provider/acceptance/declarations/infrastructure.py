@@ -18,6 +18,20 @@ resource "steppe_cluster" "more" {
   name      = "cluster ${count.index}"
   zone_uuid = steppe_zone.a.uuid
 }
+resource "steppe_vm" "stopped" {
+  count                  = 2
+  name                   = "stopped ${count.index}"
+  image_uuid             = steppe_image.a.uuid
+  instance_offering_uuid = steppe_instance_offering.a.uuid
+  network_uuids          = [steppe_network.a.uuid]
+  power_state            = "stopped"
+  depends_on             = [steppe_local_storage.a, steppe_host.b]
+}
+resource "steppe_volume_snapshot" "stopped" {
+  count       = 2
+  name        = "of ${count.index}"
+  volume_uuid = steppe_vm.stopped[count.index].root_volume_uuid
+}
 resource "steppe_image_store" "b" {
   name       = "store b"
   url        = "/images-b"
@@ -40,6 +54,13 @@ def _sha256(name: str) -> str:
     return f'=filesha256("${{local.images}}/{name}")'
 
 
+def _copied(name: str, source: str) -> Change:
+    """An image of something in the cloud."""
+    return Change(
+        f"={source % 1}", {"url": None, "format": None, name: f"={source % 0}"}, action="replace", forgotten=(name,)
+    )
+
+
 def _range(n: int, last: int) -> list[dict[str, str]]:
     start, gateway = f"10.{100 + n}.0.10", f"10.{100 + n}.0.1"
     return [{"start_ip": start, "end_ip": f"10.{100 + n}.0.{last}", "netmask": "255.255.255.0", "gateway": gateway}]
@@ -59,7 +80,8 @@ ALL = [
             "management_ip": f"=local.addresses[{2 + n}]",
             "cluster_uuid": "=steppe_cluster.more[0].uuid",
         },
-        {"management_ip": Change("=local.addresses[11]"), "cluster_uuid": Change("=steppe_cluster.more[1].uuid")},
+        {"management_ip": Change("=local.addresses[15]"), "cluster_uuid": Change("=steppe_cluster.more[1].uuid")},
+        wishes=frozenset({"leave_stopped", "allow_restart"}),
     ),
     Declaration(
         "steppe_local_storage",
@@ -97,6 +119,9 @@ ALL = [
                 _sha256("other.qcow2"), {"sha256": _sha256("guest.qcow2")}, {"url": _file("other.qcow2")}
             ),
             "image_store_uuids": Change(["=steppe_image_store.b.uuid"]),
+            "root_volume_uuid": _copied("root_volume_uuid", "steppe_vm.stopped[%d].root_volume_uuid"),
+            "volume_uuid": _copied("volume_uuid", "steppe_vm.stopped[%d].root_volume_uuid"),
+            "snapshot_uuid": _copied("snapshot_uuid", "steppe_volume_snapshot.stopped[%d].uuid"),
         },
     ),
     Declaration(

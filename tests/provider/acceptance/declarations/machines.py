@@ -50,7 +50,7 @@ VM = Declaration(
         "instance_offering_uuid": Change("=steppe_instance_offering.b.uuid"),
         "root_disk_offering_uuid": Change("=steppe_disk_offering.b.uuid", {"root_disk_offering_uuid": "=steppe_disk_offering.a.uuid"}),
         "root_disk_size": [Change(128 * MIB, {"root_disk_size": 96 * MIB}), Change(96 * MIB, {"root_disk_size": 128 * MIB}, action="replace")],
-        "network_uuids": Change([B]),
+        "network_uuids": [Change([B]), Change([A, B], {"default_network_uuid": A})],
         "network_interfaces": Change(
             [{"network_uuid": A, "static_ip": "10.9.0.98"}],
             {"network_uuids": None, "network_interfaces": [{"network_uuid": A, "static_ip": "10.9.0.97"}]},
@@ -76,6 +76,8 @@ VM = Declaration(
         "ssh_keys": [*_cases("ssh_keys", [KEY], [KEY, KEY.replace(" a", " b")]), Change([], {"ssh_keys": [KEY]})],
         "hostname": [Change("one"), Change("three", {"hostname": "two"}), Change(None, {"hostname": "four"})],
         "system_tags": _cases("system_tags", ["cdRoms::2"], ["cdRoms::1"]),
+        "wait_for": Change("running"),
+        "wait_timeout": Change("10m"),
         "power_state": [Change("stopped"), Change("running", {"power_state": "stopped"})],
         "iso_uuids": [Change(ISO, forgotten=("iso_uuids",), drifts=False), Change([], {"iso_uuids": ISO}),
                       Change(None, {"iso_uuids": ISO}, drifts=False)],
@@ -90,6 +92,7 @@ VM = Declaration(
     wishes=frozenset({
         "user_data_on_change", "user_data_wo", "user_data_wo_version", "allow_restart", "migrate_running", "boot_order_once",
         "zone_uuid", "cluster_uuid", "host_uuid", "root_disk_size",
+        "wait_for", "wait_timeout",
     }),
 )  # fmt: skip
 

@@ -11,6 +11,15 @@ AFTER = ["=steppe_local_storage.a", "=steppe_host.b"]
 LAND = (
     MACHINES
     + """
+resource "steppe_vm" "grouped" {
+  count                  = 2
+  name                   = "grouped ${count.index}"
+  image_uuid             = steppe_image.a.uuid
+  instance_offering_uuid = steppe_instance_offering.a.uuid
+  network_uuids          = [steppe_network.a.uuid]
+  power_state            = "stopped"
+  depends_on             = [steppe_local_storage.a, steppe_host.b]
+}
 resource "steppe_image" "other" {
   name              = "image of other data"
   url               = "file://${local.images}/other.qcow2"
@@ -87,4 +96,10 @@ SNAPSHOT = Declaration(
     {"volume_uuid": Change("=steppe_volume.placed[1].uuid")},
 )
 
-ALL = [VOLUME, ATTACHMENT, SNAPSHOT]
+GROUP = Declaration(
+    "steppe_volume_snapshot_group",
+    lambda n: {"name": f"group-{n}", "root_volume_uuid": "=steppe_vm.grouped[0].root_volume_uuid"},
+    {"root_volume_uuid": Change("=steppe_vm.grouped[1].root_volume_uuid")},
+)
+
+ALL = [VOLUME, ATTACHMENT, SNAPSHOT, GROUP]
