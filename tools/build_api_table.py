@@ -51,7 +51,7 @@ ELSEWHERE = {
         GetAccountQuotaUsage GetBackupStorageCapacity GetCandidateIsoForAttachingVm GetCpuMemoryCapacity
         GetDataVolumeAttachableVm GetFreeIp GetHypervisorTypes GetIpAddressCapacity GetL2NetworkTypes
         GetLocalStorageHostDiskCapacity GetPrimaryStorageCapacity GetVmAttachableDataVolume GetVmMigrationCandidateHosts
-        GetVmScreenshot GetVmStartSettings QueryAudit""",
+        GetVmScreenshot GetVmStartSettings ListVmStartSettings QueryAudit""",
     "not yet": """
         ChangeAccessKeyState ChangeBackupStorageState ChangeClusterState ChangeDiskOfferingState ChangeHostState
         ChangeImageState ChangeInstanceOfferingState ChangeL3NetworkState ChangePrimaryStorageState
