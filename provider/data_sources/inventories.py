@@ -51,9 +51,8 @@ class Inventories:
         wanted += [f"name={config['name']}"] if config.get("name") is not None else []
         wanted += [f"name~={config['name_pattern']}"] if config.get("name_pattern") is not None else []
         names = read_only(self.resource.schema.attributes)
-        found = []
-        for inventory in context.client.every(self.resource.collection, wanted):
-            if not self.resource.gone(inventory):
-                whole = self.resource.describe(context, inventory)
-                found.append({name: whole[name] for name in names})
+        there = [one for one in context.client.every(self.resource.collection, wanted) if not self.resource.gone(one)]
+        self.resource.foresee(context, there)
+        described = [self.resource.describe(context, inventory) for inventory in there]
+        found = [{name: whole[name] for name in names} for whole in described]
         return config | {self.noun: found}

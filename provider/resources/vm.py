@@ -4,7 +4,7 @@ User data, keys, host name and static addresses are system tags of the VM at the
 `running_host_uuid` the fact. A destroyed VM that could still be recovered counts as gone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from provider.client.control_plane import ControlPlane, Inventory
@@ -16,8 +16,10 @@ from provider.framework.schema import Attr, Nested, Schema, computed, optional, 
 from provider.framework.types import BOOL, NUMBER, STRING, UNKNOWN, Value, list_of, set_of
 from provider.resources.base import Table, deletion_protection, identity, reference, timeouts
 from provider.resources.foreign import must_have_no_snapshots, release_data_volumes
+from provider.resources.placement import PLACES, host_of
 from provider.resources.vm_move import CONSENT, move, plan_move
 from provider.resources.vm_start import (
+    SETTINGS,
     START,
     bring,
     merge_start,
@@ -27,7 +29,7 @@ from provider.resources.vm_start import (
     settings,
     starts_later,
 )
-from provider.resources.vm_tags import OWN, VmTags, user_data_size
+from provider.resources.vm_tags import OWN, TAGS, VmTags, user_data_size
 
 POWER_OF_STATE = {"Running": "running", "Stopped": "stopped"}
 PLACED = "placed"  # private data: where the disks are, whether it runs or not, by the name of the wish
@@ -326,6 +328,13 @@ class Vm(Table):
         merged["power_state"] = POWER_OF_STATE.get(inventory.get("state", ""), state.get("power_state") or "running")
         return merged
 
+    def foresee(self, context: Context, inventories: Sequence[Inventory]) -> None:
+        uuids = [one["uuid"] for one in inventories]
+        context.client.foresee(TAGS, uuids)
+        context.client.foresee(SETTINGS, uuids)
+        never_ran = [one for one in inventories if not (one.get("hostUuid") or one.get("lastHostUuid"))]
+        context.client.foresee(PLACES, [one["rootVolumeUuid"] for one in never_ran if one.get("rootVolumeUuid")])
+
     def describe(self, context: Context, inventory: Inventory) -> Object:
         """An imported VM is wished to be where it is."""
         state = super().describe(context, inventory)
@@ -348,8 +357,7 @@ def _placed(client: ControlPlane, inventory: Inventory) -> Object:
     """Zone, cluster and host of a VM; a VM that has never run is where its root volume is."""
     host = inventory.get("hostUuid") or inventory.get("lastHostUuid")
     if host is None and inventory.get("rootVolumeUuid"):
-        refs = client.query("primary-storage/local-storage/resource-refs", resourceUuid=inventory["rootVolumeUuid"])
-        host = next((one["hostUuid"] for one in refs), None)
+        host = host_of(client, inventory["rootVolumeUuid"])
     return {"zone_uuid": inventory.get("zoneUuid"), "cluster_uuid": inventory.get("clusterUuid"), "host_uuid": host}
 
 
