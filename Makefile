@@ -5,8 +5,6 @@ PORT ?= 8080
 ADMIN_PASSWORD ?= password
 KEEP ?=
 TESTS ?=
-# These need no host: two at a time. The others boot guests and measure time-outs: one after the other.
-IN_PARALLEL := $(addprefix tests/,controlplane cli provider bindings distribution dev test_layers.py)
 export ADMIN_PASSWORD  # not as an argument: everybody sees those
 
 .DEFAULT_GOAL := help
@@ -28,8 +26,7 @@ test: check provider  ## everything: checks and all tests, on real parts (TESTS=
 ifneq ($(TESTS),)
 	@.venv/bin/pytest $(TESTS)
 else
-	@.venv/bin/pytest --numprocesses 2 --dist worksteal $(IN_PARALLEL)
-	@.venv/bin/pytest $(addprefix --ignore=,$(IN_PARALLEL))
+	@.venv/bin/pytest --numprocesses 3 --dist loadgroup  # groups: tests/conftest.py
 endif
 
 demo: terraform  ## two hosts, terraform apply, two Debian guests, and the proof (KEEP=1 leaves it running)

@@ -1,10 +1,12 @@
 """A volume goes from one host to another: our copy between two agents beside the plain tools, on the same bytes.
 
-    python -m benchmarks.migrate [--runs 5] [--directory /var/tmp]
+    python -m benchmarks.migrate [--runs 10] [--directory /var/tmp]
 
 A 2 GiB qcow2, 30 % full of random data, page cache warm, no bandwidth limit. Ours is mutual TLS 1.3 with every byte
-stored checked against the source's digest; of the plain tools only nbdcopy encrypts and none checks. All are timed to the
-last byte written, without the final fsync. Prints throughput, ratios and the bytes on the wire.
+stored checked against the source's digest; of the plain tools only nbdcopy encrypts and none checks. All are timed twice:
+to the last byte written, and to the end of an fsync of the copy. Prints throughput, ratios and the bytes on the wire. All
+sides go before other work of the machine, and find memory that the machine has for certain: a hypervisor that takes back what
+is free, and gives it again page by page, would be most of what is measured.
 """
 
 import argparse
@@ -20,6 +22,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.priority import ahead
 from controlplane.agents.authority import Authority
 from hostagent.drivers.peers import TlsPeers
 from hostagent.ports.peers import Gauge, Grant, Source
@@ -32,9 +35,10 @@ SECRET = "0" * 64
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--directory", type=Path, default=Path("/var/tmp"))
     options = parser.parse_args()
+    ahead()
     with tempfile.TemporaryDirectory(dir=options.directory) as name:
         folder = Path(name)
         disk, copy = folder / "disk.qcow2", folder / "copy.qcow2"
@@ -42,17 +46,28 @@ def main() -> None:
         print(f"{allocated >> 20} MiB allocated of {SIZE >> 20} MiB; {os.cpu_count()} cores; best of {options.runs}")
         with contextlib.ExitStack() as stack:
             ways = {"ours": _ours(stack, folder, disk, copy)} | _plain(stack, folder, disk, copy)
-            best = dict.fromkeys(ways, float("inf"))
+            best = dict.fromkeys(ways, (float("inf"), float("inf")))
             for _ in range(options.runs):  # in turn, so that a busy moment of the machine meets all of them
-                best = {name: min(seconds, _timed(ways[name], copy)) for name, seconds in best.items()}
+                for name, way in ways.items():
+                    best[name] = _least(best[name], _timed(way, copy))
             wire = _wire(ways["ours"], copy)
             assert disk.read_bytes() == copy.read_bytes(), "the copy differs"
             assert copy.stat().st_blocks <= disk.stat().st_blocks + 64, "holes were filled"
-    fastest = min(seconds for name, seconds in best.items() if name != "ours")
-    for name, seconds in sorted(best.items(), key=lambda item: item[1]):
-        print(f"{name:28} {allocated / seconds / (1 << 20):6.0f} MiB/s   ours / it: {seconds / best['ours']:.2f}")
-    print(f"ours / fastest plain tool: {fastest / best['ours']:.2f}")
+    for end, what in enumerate(("to the last byte", "to the end of an fsync")):
+        _say(what, allocated, {name: seconds[end] for name, seconds in best.items()})
     print(f"bytes on the wire / allocated: {wire / allocated:.4f}")
+
+
+def _say(what: str, allocated: int, best: dict[str, float]) -> None:
+    print(what)
+    for name, seconds in sorted(best.items(), key=lambda item: item[1]):
+        print(f"  {name:28} {allocated / seconds / (1 << 20):6.0f} MiB/s   ours / it: {seconds / best['ours']:.2f}")
+    fastest = min(seconds for name, seconds in best.items() if name != "ours")
+    print(f"  ours / fastest plain tool: {fastest / best['ours']:.2f}")
+
+
+def _least(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+    return min(one[0], other[0]), min(one[1], other[1])
 
 
 def _fill(disk: Path) -> int:
@@ -165,12 +180,25 @@ def _background(stack: contextlib.ExitStack, port: int, *command: str | Path) ->
     raise RuntimeError(f"{command[0]} does not listen")
 
 
-def _timed(way: Callable[[], None], copy: Path) -> float:
+def _timed(way: Callable[[], None], copy: Path) -> tuple[float, float]:
+    """Seconds to the last byte written, and until it would survive a power cut."""
     copy.unlink(missing_ok=True)
     os.sync()
+    _own_memory(copy)
     began = time.perf_counter()
     way()
-    return time.perf_counter() - began
+    written = time.perf_counter()
+    with copy.open("rb") as file:
+        os.fsync(file.fileno())
+    return written - began, time.perf_counter() - began
+
+
+def _own_memory(scratch: Path) -> None:
+    """What the next file takes in the page cache is memory that this one had a moment ago."""
+    with scratch.open("wb") as file:
+        for _ in range(int(SIZE * FULL * 1.5) >> 20):
+            file.write(bytes(1 << 20))
+    scratch.unlink()
 
 
 def _wire(way: Callable[[], None], copy: Path) -> int:

@@ -8,17 +8,28 @@ from collections.abc import Sequence
 from provider.client import pending
 from provider.client.credentials import settle
 from provider.client.errors import ApiFailure, Unreachable, explain, remarks
-from provider.data_sources import ConsoleAddress, GlobalConfigEntry, Inventories, Lookup, MigratableHosts, Query
-from provider.ephemeral_resources import ConsoleAccess
+from provider.data_sources import (
+    LISTINGS,
+    BootOrder,
+    ConsoleAddress,
+    GlobalConfigEntry,
+    Inventories,
+    Lookup,
+    MigratableHosts,
+    Query,
+    SnapshotTrees,
+)
+from provider.ephemeral_resources import ALL as EPHEMERAL_RESOURCES
 from provider.framework import validate
 from provider.framework.diagnostics import Diagnostics
 from provider.framework.function import Function
+from provider.framework.late import Late
 from provider.framework.plan import Object
-from provider.framework.resource import DataSource, EphemeralResource, Resource
+from provider.framework.resource import Action, DataSource, EphemeralResource, ListResource, Resource
 from provider.framework.schema import Schema, optional
 from provider.framework.types import STRING, set_of, wholly_known
 from provider.functions import ALL as FUNCTIONS
-from provider.resources import ALL, GlobalConfig
+from provider.resources import ALL, GlobalConfig, Quota, ResourceShare
 from provider.wire.server import serve
 
 
@@ -60,7 +71,7 @@ class Steppe:
         },
         "Steppe: KVM servers with local disks and flat networks as a private cloud.",
     )
-    resources: Sequence[Resource] = (*ALL, GlobalConfig())
+    resources: Sequence[Resource] = (*ALL, GlobalConfig(), Quota(), ResourceShare())
     data_sources: Sequence[DataSource] = (
         *(Lookup(resource) for resource in ALL if "name" in resource.named),
         *(Inventories(resource) for resource in ALL),
@@ -68,9 +79,14 @@ class Steppe:
         Query(),
         GlobalConfigEntry(GlobalConfig()),
         ConsoleAddress(),
+        BootOrder(),
+        SnapshotTrees(),
+        *LISTINGS,
     )
     functions: Sequence[Function] = FUNCTIONS
-    ephemeral_resources: Sequence[EphemeralResource] = (ConsoleAccess(),)
+    ephemeral_resources: Sequence[EphemeralResource] = EPHEMERAL_RESOURCES
+    list_resources: Sequence[ListResource] = Late("provider.list_resources")
+    actions: Sequence[Action] = Late("provider.actions")
 
     def configure(self, config: Object, stop: threading.Event, diagnostics: Diagnostics) -> object:
         """Log in. Returns the client, or None after an error."""

@@ -1,4 +1,8 @@
-"""Fixtures for everything: databases, on SQLite and on PostgreSQL."""
+"""For everything: databases, on SQLite and on PostgreSQL; and which tests never run beside one another.
+
+Journeys boot several guests at a time and tests of the host agent one: each is one group, done by one worker in its order,
+the longest first. All other tests go to whoever is free.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +12,20 @@ import pytest
 from controlplane.store import schema
 from controlplane.store.database import Database
 from tests import postgres
+
+GROUPS = {"journeys": "journeys", "lab": "journeys", "hostagent": "hostagent"}  # folder → group
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here, order = Path(__file__).parent, ["journeys", "hostagent", None]
+
+    def group(item: pytest.Item) -> str | None:
+        return GROUPS.get(item.path.relative_to(here).parts[0]) if item.path.is_relative_to(here) else None
+
+    for item in items:
+        if name := group(item):
+            item.add_marker(pytest.mark.xdist_group(name))
+    items.sort(key=lambda item: order.index(group(item)))
 
 
 @pytest.fixture(scope="session")

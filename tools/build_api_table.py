@@ -30,6 +30,7 @@ KINDS = {
     "resources": "resource",
     "data_sources": "data source",
     "ephemeral_resources": "ephemeral resource",
+    "list_resources": "list resource",
     "actions": "action",
 }
 # place → APIs that nothing names in the provider's source
@@ -39,28 +40,24 @@ ELSEWHERE = {
     "resource `steppe_network`, as `cidr`": "AddIpRangeByNetworkCidr",
     "resource `steppe_network`, as another range": "UpdateIpRange",
     "resource `steppe_host`": "UpdateKVMHost",
+    "the plan of a new `steppe_host`": "GetEnrolledHostAgents",
     "data source `steppe_l2_networks`": "QueryL2VlanNetwork",
     "data source `steppe_volume_migratable_hosts`": "LocalStorageGetVolumeMigratableHosts",
     "data source `steppe_image_stores`": "QuerySftpBackupStorage",
     "data source `steppe_console_address`": "GetVmConsoleAddress",
     "data source `steppe_global_config`": "GetGlobalConfig",
     "no: an operator's act, which leaves nothing to declare": """
-        ReconnectBackupStorage ReconnectHost ReconnectPrimaryStorage ReconnectSftpBackupStorage
-        RecoverDataVolume RecoverImage RecoverVmInstance RevertVolumeFromSnapshot""",
+        ReconnectBackupStorage ReconnectPrimaryStorage ReconnectSftpBackupStorage RecoverDataVolume RecoverImage
+        RecoverVmInstance""",
     "no: a question of the moment, whose answer a state would keep too long": """
         GetAccountQuotaUsage GetBackupStorageCapacity GetCandidateIsoForAttachingVm GetCpuMemoryCapacity
         GetDataVolumeAttachableVm GetFreeIp GetHypervisorTypes GetIpAddressCapacity GetL2NetworkTypes
-        GetLocalStorageHostDiskCapacity GetPrimaryStorageCapacity GetVmAttachableDataVolume GetVmMigrationCandidateHosts
-        GetVmScreenshot GetVmStartSettings ListVmStartSettings QueryAudit""",
-    "not yet": """
-        ChangeAccessKeyState ChangeBackupStorageState ChangeClusterState ChangeDiskOfferingState ChangeHostState
-        ChangeImageState ChangeInstanceOfferingState ChangeL3NetworkState ChangePrimaryStorageState
-        ChangeVolumeState ChangeZoneState CreateAccessKey CreateAccount CreateDataVolumeTemplateFromVolume
-        CreateHostEnrollmentToken CreateRootVolumeTemplateFromRootVolume
-        CreateRootVolumeTemplateFromVolumeSnapshot CreateVolumeSnapshotGroup DeleteAccessKey DeleteAccount
-        GetVmBootOrder GetVmConsolePassword GetVolumeSnapshotTree QueryAccessKey QueryAccountResourceRef
-        QueryGlobalConfig QueryNetworkServiceL3NetworkRef QueryQuota QuerySharedResource RevokeResourceSharing
-        ShareResource UpdateAccount UpdateQuota""",
+        GetLocalStorageHostDiskCapacity GetPrimaryStorageCapacity GetVmAttachableDataVolume GetVmAttachableL3Network
+        GetVmMigrationCandidateHosts GetVmScreenshot GetVmStartSettings ListVmStartSettings QueryAudit""",
+    "attribute `wait_for` of `steppe_vm`": "GetVmBootProgress",
+    "data source `steppe_vm_boot_order`": "GetVmBootOrder",
+    "data source `steppe_volume_snapshot_trees`": "GetVolumeSnapshotTree",
+    "ephemeral resource `steppe_console_password`": "GetVmConsolePassword",
 }
 
 
@@ -84,12 +81,14 @@ def table() -> str:
 
 
 def _read_by(api: type[Api]) -> set[str]:
-    """The data sources that read what a query finds."""
+    """The data sources and list resources that read what a query finds."""
     path = api.route.path.strip("/")
-    sources = [
-        one for one in Steppe.data_sources if getattr(getattr(one, "resource", None), "collection", None) == path
-    ]
-    found = {f"data source `{one.type_name}`" for one in sources}
+    found = {
+        f"{kind} `{one.type_name}`"
+        for kind, all_of_them in (("data source", Steppe.data_sources), ("list resource", Steppe.list_resources))
+        for one in all_of_them
+        if path in (getattr(one, "collection", None), getattr(getattr(one, "resource", None), "collection", None))
+    }
     return found or ({"data source `steppe_query`"} if path in COLLECTIONS.values() else set())
 
 

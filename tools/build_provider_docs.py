@@ -36,6 +36,12 @@ def pages() -> dict[Path, str]:
     for one in provider.ephemeral_resources:
         name = one.type_name.removeprefix("steppe_")
         found[DOCS / "ephemeral-resources" / f"{name}.md"] = _ephemeral_resource(one.type_name, one.schema)
+    for listed in provider.list_resources:
+        name = listed.type_name.removeprefix("steppe_")
+        found[DOCS / "list-resources" / f"{name}.md"] = _newer("List Resource", "list", listed.type_name, listed.schema)
+    for action in provider.actions:
+        name = action.type_name.removeprefix("steppe_")
+        found[DOCS / "actions" / f"{name}.md"] = _newer("Action", "action", action.type_name, action.schema)
     return found
 
 
@@ -108,11 +114,66 @@ def _resource(resource: Resource) -> str:
         + (f"## Example Usage\n\n```terraform\n{example}\n```\n\n" if example else "")
         + _schema(schema)
         + f"\n## Import\n\nBy {what}:\n\n```shell\nterraform import {type_name}.example {identifier}\n```\n"
+        + _identity(resource)
+        + _moved(resource)
     )
 
 
+def _identity(resource: Resource) -> str:
+    if not resource.identity:
+        return ""
+    example = resource.imported_by[1].split("/", len(resource.identity) - 1)
+    pairs = ", ".join(f'{name} = "{value}"' for name, value in zip(resource.identity, example, strict=True))
+    block = f"import {{\n  to       = {resource.type_name}.example\n  identity = {{ {pairs} }}\n}}"
+    return f"\nOr by its identity (Terraform 1.12):\n\n```terraform\n{block}\n```\n"
+
+
+def _moved(resource: Resource) -> str:
+    """Where its state may come from."""
+    if not resource.moves_from():
+        return ""
+    sources = " or ".join(f"`{one}`" for one in sorted(resource.moves_from()))
+    block = f"moved {{\n  from = {sorted(resource.moves_from())[0]}.example\n  to   = {resource.type_name}.example\n}}"
+    return (
+        f"\n## Moved\n\nThe state of {sources} can be taken over where it means the same thing of this cloud (Terraform "
+        f"1.8). The next plan reads it as an import does:\n\n```terraform\n{block}\n```\n"
+    )
+
+
+# No Terraform that knows them was at hand when they were tested.
+NEWER = """\
+Terraform 1.14 or newer. Steppe's tests drive it by a client of the published protocol: no newer core than 1.11 was at hand.
+"""
+
+
+def _newer(kind: str, word: str, type_name: str, schema: Schema) -> str:
+    """A list resource or an action."""
+    required = [name for name, one in schema.attributes.items() if one.required]
+    given = {name: f"{_owner(name)}" if name.endswith("_uuid") else '"example"' for name in required}
+    if word == "list":
+        given = {"name_pattern": '"web%"'}
+        if "name" not in schema.attributes:
+            about = next(name for name in schema.attributes if name.endswith("_uuid"))
+            given = {about: _owner(about).replace("steppe_resource", "steppe_vm")}
+    width = max(map(len, given))
+    config = "".join(f"    {name:<{width}} = {value}\n" for name, value in given.items())
+    provider = "  provider = steppe\n" if word == "list" else ""
+    example = f'{word} "{type_name}" "example" {{\n{provider}  config {{\n{config}  }}\n}}'
+    return (
+        _front(f"{type_name} {kind} - Steppe", schema.description)
+        + f"# {type_name} ({kind})\n\n{schema.description}\n\n{NEWER}\n## Example Usage\n\n```terraform\n{example}\n```\n\n"
+        + _schema(schema)
+    )
+
+
+def _owner(attribute: str) -> str:
+    """What has that uuid, in an example: `vm_uuid` → `steppe_vm.example.uuid`."""
+    noun = {"snapshot": "volume_snapshot"}.get(attribute.removesuffix("_uuid"), attribute.removesuffix("_uuid"))
+    return f"steppe_{noun}.example.uuid"
+
+
 def _data_source(type_name: str, schema: Schema) -> str:
-    example = _example("data", type_name) or f'data "{type_name}" "example" {{\n  name = "example"\n}}'
+    example = _example("data", type_name) or plainest(type_name, schema)
     return (
         _front(f"{type_name} Data Source - Steppe", schema.description)
         + f"# {type_name} (Data Source)\n\n{schema.description}\n\n## Example Usage\n\n"
@@ -139,6 +200,13 @@ def _example(kind: str, type_name: str) -> str:
         if found:
             return found.group(0)
     return ""
+
+
+def plainest(type_name: str, schema: Schema) -> str:
+    """A data source of which no example has one: by name where it has one, else everything."""
+    values = {"category": "kvm", "name": "vm.cpuMode"} if "category" in schema.attributes else {"name": "example"}
+    lines = "".join(f'  {name} = "{value}"\n' for name, value in values.items() if name in schema.attributes)
+    return f'data "{type_name}" "example" {{\n{lines}}}' if lines else f'data "{type_name}" "example" {{}}'
 
 
 def _schema(schema: Schema) -> str:

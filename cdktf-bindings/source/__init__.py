@@ -1,6 +1,6 @@
 """Steppe from Python: constructs that read like intent, over classes generated from the provider's schema.
 
-What has no construct here is in `resources` and `data_sources`, one class for each; the two mix freely.
+What has no construct here is in `resources`, `data_sources` and `ephemeral_resources`, one class for each; all mix freely.
 """
 
 from ._attributes import StackError
@@ -8,6 +8,7 @@ from .cloud_config import DEFAULT_USER, CloudConfig, File, Group, User
 from .cluster import ExistingCluster, KvmCluster, instance_offering
 from .network import FlatNetwork
 from .provider import SteppeProvider
+from .team import Team
 from .vm import InstallFromIso, VirtualMachine
 from .volume import DataVolume
 
@@ -23,6 +24,7 @@ __all__ = [
     "KvmCluster",
     "StackError",
     "SteppeProvider",
+    "Team",
     "User",
     "VirtualMachine",
     "instance_offering",

@@ -61,10 +61,14 @@ class Identified(Protocol):
 
 
 class Fact(Generic[T]):
-    """An attribute that is read only. `kind` is its type in Terraform's words, or the class of its elements."""
+    """An attribute that is read only. `kind` is its type in Terraform's words, or the class of its elements; `choices`: what
+    it, or each of its elements, may be, where that is not open."""
 
-    def __init__(self, kind: str, view: "type[View] | None" = None, required: bool = False) -> None:
+    def __init__(
+        self, kind: str, view: "type[View] | None" = None, required: bool = False, choices: tuple[str, ...] = ()
+    ) -> None:
         self.kind = kind
+        self.choices = choices
         self.view = view
         self.required = required
         self.name = ""
@@ -150,7 +154,11 @@ def checked(path: Place, name: str, value: Any, fact: Fact[Any]) -> Any:
         raise StackError(path, f"{name} must be {KINDS[kind]}, not {shown}{hint}")
     if fact.view is not None:
         return _objects(path, name, value, fact.view, kind)
-    inner: Fact[Any] = Fact(element)
+    if kind == "string" and fact.choices and value not in fact.choices:
+        near = difflib.get_close_matches(value, fact.choices, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise StackError(path, f"{name} must be one of {', '.join(map(repr, fact.choices))}, not {value!r}{hint}")
+    inner: Fact[Any] = Fact(element, choices=fact.choices)
     if kind in ("list", "set"):
         return [checked(path, f"{name}[{index}]", one, inner) for index, one in enumerate(value)]
     if kind == "map":

@@ -1,4 +1,4 @@
-"""What the generated classes are made of: resource, data source and provider over the kit's own classes.
+"""What the generated classes are made of: resource, data source, ephemeral resource and provider over the kit's own classes.
 
 They are plain Python: no compiled assembly of JavaScript is needed, the kit asks an object for its attributes once.
 """
@@ -22,6 +22,13 @@ class Meta(TypedDict, total=False):
     provider: Any
     provisioners: Any
     connection: Any
+
+
+class EphemeralMeta(TypedDict, total=False):
+    """Terraform's own arguments, which every ephemeral resource takes."""
+
+    depends_on: Sequence[Any]
+    provider: Any
 
 
 READERS = {
@@ -94,6 +101,50 @@ class DataSource(_Attributes, kit.TerraformDataSource):
         super().__init__(
             scope, id, terraform_resource_type=self.type_name, terraform_generator_metadata=self.versions, **meta
         )
+
+
+class EphemeralResource(_Attributes, kit.TerraformElement):
+    """Something that lives as long as one command. One of the kits knows of such things and the other does not: this stands
+    on what both have, and writes its own part of the stack. Where Terraform lets it be used: in the configuration of a
+    provider, in write-only arguments (`…_wo`), in provisioners and in ephemeral outputs and variables."""
+
+    type_name: ClassVar[str]
+    versions: ClassVar[dict[str, str]]
+
+    def __init__(
+        self, scope: Construct, id: str, *, depends_on: Sequence[Any] = (), provider: Any = None, **attributes: Any
+    ) -> None:
+        self._settle(scope, id, attributes)
+        self._depends_on, self._provider = list(depends_on), provider
+        super().__init__(scope, id, f"ephemeral.{self.type_name}")
+
+    def refer(self, name: str, kind: str) -> Any:
+        return f"${{{self._address}.{name}}}"
+
+    @property
+    def _address(self) -> str:
+        return f"ephemeral.{self.type_name}.{self.friendly_unique_id}"
+
+    def to_terraform(self) -> Any:
+        """Called by the kit."""
+        meta: dict[str, Any] = {}
+        if self._depends_on:
+            meta["depends_on"] = [_named(one) for one in self._depends_on]
+        if self._provider is not None:
+            meta["provider"] = self._provider.fqn
+        return {"ephemeral": {self.type_name: {self.friendly_unique_id: self.given | meta}}}
+
+    def to_hcl_terraform(self) -> Any:
+        """Called by the kit, whose writer of HCL would leave it out without a word."""
+        raise StackError(Place(self), "an ephemeral resource is written as JSON only: synthesize the stack without HCL")
+
+
+def _named(element: Any) -> str:
+    """As `depends_on` names it."""
+    if isinstance(element, EphemeralResource):
+        return element._address
+    kind = "data." if isinstance(element, kit.TerraformDataSource) else ""
+    return f"{kind}{element.terraform_resource_type}.{element.friendly_unique_id}"
 
 
 class Provider(_Attributes, kit.TerraformProvider):

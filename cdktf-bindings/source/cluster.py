@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from constructs import Construct
 
@@ -10,6 +10,7 @@ from ._attributes import Place, StackError
 from .data_sources import DataCluster
 from .resources import Cluster, Host, Image, ImageStore, InstanceOffering, LocalStorage, Zone
 
+Format = Literal["qcow2", "raw", "iso"]
 UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
@@ -69,7 +70,7 @@ class KvmCluster(Construct):
     def ready(self) -> Sequence[Any]:
         return [self.storage]
 
-    def image(self, id: str, *, url: str, format: str = "qcow2", sha256: str | None = None) -> Image:
+    def image(self, id: str, *, url: str, format: Format = "qcow2", sha256: str | None = None) -> Image:
         """An image in the cluster's store."""
         check: dict[str, Any] = {"sha256": sha256}
         return Image(self, id, name=id, url=url, format=format, image_store_uuids=[self.image_store.uuid], **check)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from constructs import Construct
 
@@ -11,7 +11,7 @@ from ._attributes import Identified, Place, StackError
 from .cloud_config import HEAD, CloudConfig, as_yaml
 from .cluster import in_bytes
 from .network import FlatNetwork
-from .resources import Vm
+from .resources import Image, Vm, VolumeSnapshotGroup
 
 TEMPLATE = re.compile(r"([$%])\{(?!TfToken\[)")
 UserData = CloudConfig | Mapping[str, Any] | str | Path
@@ -71,6 +71,20 @@ class VirtualMachine(Construct):
         self.resource.allow_restart = allow_restart
         self.resource.migrate_running = migrate_running
         return self
+
+    def wait_for(self, mark: Literal["running", "dhcp", "metadata", "cloud_init"], timeout: str = "5m") -> Self:
+        """Let an apply wait until the guest has come so far. For `cloud_init` the user data needs `phone_home`."""
+        self.resource.wait_for, self.resource.wait_timeout = mark, timeout
+        return self
+
+    def snapshot(self, id: str, **more: Any) -> VolumeSnapshotGroup:
+        """All its disks at one instant, while it runs or not."""
+        return VolumeSnapshotGroup(self, id, name=id, root_volume_uuid=self.resource.root_volume_uuid, **more)
+
+    def image(self, id: str, **more: Any) -> Image:
+        """An image of its root disk as it is when this is applied first, while the VM runs or not."""
+        taken = self.snapshot(f"{id}-snapshot")
+        return Image(self, id, name=id, snapshot_uuid=taken.snapshots[0].uuid, **more)
 
 
 class InstallFromIso(VirtualMachine):

@@ -104,7 +104,7 @@ class UpdateAccount(Update):
 
     at_once: ClassVar[bool] = True
     admin_only: ClassVar[bool] = False
-    route = Route("PUT", "/accounts/{uuid}", "updateAccount")
+    route = Route("PUT", "/accounts/{uuid}", "updateAccount", also=("/accounts/{uuid}/actions",))
     package = _PACKAGE
     result = AccountInventory
     references = {"uuid": "AccountVO"}

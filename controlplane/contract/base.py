@@ -161,6 +161,12 @@ class Delete(Api):
     delete_mode: Literal["Permissive", "Enforcing"] = "Permissive"
 
 
+class DeleteRecoverable(Delete):
+    """With `expunge` it is gone for good in the same job: nothing comes between, whatever the deletion policy says."""
+
+    expunge: bool = False
+
+
 class Update(Api):
     """A renaming API: what is left out stays."""
 

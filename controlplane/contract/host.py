@@ -61,6 +61,19 @@ class EnrollmentTokenInventory(Inventory):
     command: str
 
 
+class EnrolledHostAgent(Wire):
+    """`hostUuid` is absent until a host is added for it."""
+
+    uuid: str
+    management_ip: str
+    host_uuid: str | None = None
+    create_date: Date
+
+
+class EnrolledHostAgents(Wire):
+    inventories: list[EnrolledHostAgent]
+
+
 class CpuMemoryCapacity(Wire):
     total_cpu: int
     available_cpu: int
@@ -82,6 +95,18 @@ class CreateHostEnrollmentToken(Api):
     result = EnrollmentTokenInventory
     management_ip: ManagementIp | None = None
     lifetime: Annotated[int, Field(ge=60, le=7 * 86400)] = 86400  # seconds
+
+
+@api
+class GetEnrolledHostAgents(Api):
+    """The agents that have enrolled: of a server that is here, AddKVMHost can make a host."""
+
+    kind: ClassVar[Literal["query", "read", "change"]] = "read"
+    route = Route("GET", "/hosts/agents")
+    package = _PACKAGE
+    result = EnrolledHostAgents
+    result_key = None
+    management_ip: ManagementIp | None = None
 
 
 @api

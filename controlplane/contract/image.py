@@ -9,7 +9,7 @@ from controlplane.contract.base import (
     ChangeState,
     Create,
     Date,
-    Delete,
+    DeleteRecoverable,
     Description,
     Inventory,
     Name,
@@ -149,7 +149,7 @@ class ChangeImageState(ChangeState):
 
 
 @api
-class DeleteImage(Delete):
+class DeleteImage(DeleteRecoverable):
     """The image gets the status Deleted and can be recovered until it is expunged."""
 
     route = Route("DELETE", "/images/{uuid}")

@@ -70,7 +70,8 @@ class LocalStorageMigrateVolume(Api):
 
 @api
 class LocalStorageMigrateVm(Api):
-    """All volumes of a stopped VM as one: the destination must be able to run it. `dryRun` as for one volume."""
+    """All volumes of a stopped VM as one: the destination must be able to run it. `dryRun` as for one volume. `prepare` only
+    brings the images that the VM needs there, while it may still run: it is stopped for so much less time afterwards."""
 
     route = Route("PUT", "/vm-instances/{vmInstanceUuid}/actions", "localStorageMigrateVm")
     package = _LOCAL
@@ -80,6 +81,7 @@ class LocalStorageMigrateVm(Api):
     dest_host_uuid: Uuid
     bandwidth: Bandwidth | None = None
     dry_run: bool = False
+    prepare: bool = False
 
 
 @api

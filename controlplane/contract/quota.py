@@ -46,7 +46,8 @@ class GetAccountQuotaUsage(Api):
 
 @api
 class UpdateQuota(Api):
-    """Only for accounts of type Normal: an administrator has no quota. What is there already stays, even above the limit."""
+    """Only for accounts of type Normal: an administrator has no quota. What is there already stays, even above the limit.
+    Without `value` it is what a new account gets."""
 
     route = Route("PUT", "/accounts/quotas/actions", "updateQuota")
     package = _PACKAGE
@@ -54,7 +55,7 @@ class UpdateQuota(Api):
     references = {"identity_uuid": "AccountVO"}
     identity_uuid: Uuid
     name: Annotated[str, Field(min_length=1, max_length=255)]
-    value: Annotated[int, Field(ge=0, lt=2**63)]
+    value: Annotated[int, Field(ge=0, lt=2**63)] | None = None
 
 
 @api

@@ -12,6 +12,7 @@ class StartSettings(Wire):
     boot_order: list[str]
     cpu_mode: str
     console_mode: str
+    instance_offering_uuid: str | None = None
 
 
 class StartSettingsReply(Wire):
@@ -28,7 +29,7 @@ class StartSettingsReply(Wire):
 
 @api
 class GetVmStartSettings(Api):
-    """CPU mode, console mode and boot order: what the running VM was started with, and what its next start gives."""
+    """CPU mode, console mode, boot order and instance offering: what the running VM was started with, and what its next start gives."""
 
     kind: ClassVar[Literal["query", "read", "change"]] = "read"
     route = Route("GET", "/vm-instances/{uuid}/start-settings")

@@ -8,7 +8,7 @@ from controlplane.contract.base import (
     Api,
     Create,
     Date,
-    Delete,
+    DeleteRecoverable,
     Description,
     Inventory,
     Name,
@@ -153,7 +153,22 @@ class RebootVmInstance(_OfVm):
 
 
 @api
-class DestroyVmInstance(Delete):
+class ChangeInstanceOffering(Api):
+    """CPUs and memory of another offering: a stopped VM has them at once, a running one at its next stop or API reboot;
+    `GetVmStartSettings` tells what waits."""
+
+    route = Route("PUT", "/vm-instances/{vmInstanceUuid}/actions", "changeInstanceOffering")
+    package = _PACKAGE
+    admin_only: ClassVar[bool] = False
+    result = VmInstanceInventory
+    references = {"vm_instance_uuid": "VmInstanceVO", "instance_offering_uuid": "InstanceOfferingVO"}
+    changes = {"vm_instance_uuid": "VmInstanceVO"}
+    vm_instance_uuid: Uuid
+    instance_offering_uuid: Uuid
+
+
+@api
+class DestroyVmInstance(DeleteRecoverable):
     """Its addresses return to the pool at once; it can be recovered until it is expunged."""
 
     route = Route("DELETE", "/vm-instances/{uuid}")

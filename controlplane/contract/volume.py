@@ -9,7 +9,7 @@ from controlplane.contract.base import (
     ChangeState,
     Create,
     Date,
-    Delete,
+    DeleteRecoverable,
     Description,
     Name,
     Named,
@@ -135,7 +135,7 @@ class DetachDataVolumeFromVm(Api):
 
 
 @api
-class DeleteDataVolume(Delete):
+class DeleteDataVolume(DeleteRecoverable):
     """It is detached, gets the status Deleted and can be recovered until it is expunged."""
 
     route = Route("DELETE", "/volumes/{uuid}")

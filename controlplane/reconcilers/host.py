@@ -54,6 +54,7 @@ class HostReconciler:
         for gone in set(self._watches) - present:
             self._watches.pop(gone).cancel()
             self._world.hosts.forget(gone)
+            self._world.network.forget(gone)
         for uuid in present:
             if uuid not in self._watches or self._watches[uuid].done():
                 self._watches[uuid] = asyncio.create_task(self._watch(uuid), name=f"watch host {uuid}")

@@ -241,6 +241,13 @@ ENTRIES = (
     ),
     Entry(
         "host",
+        "move.patience",
+        "60",
+        _number(1, 3600, _SECONDS),
+        "How long a move of a VM or volume waits for one of its hosts that is Disconnected, before it is taken back.",
+    ),
+    Entry(
+        "host",
         "inventory.interval",
         "300",
         _number(5, 86_400, _SECONDS),

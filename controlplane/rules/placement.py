@@ -35,6 +35,7 @@ class Candidate(NamedTuple):  # there is one for each host, for each VM that is 
     storage_url: str
     storage_usable: bool
     available_disk: int
+    zone_state: str = "Enabled"
 
 
 def refusal(host: Candidate, need: Need, reachable: frozenset[str]) -> str | None:
@@ -45,6 +46,8 @@ def refusal(host: Candidate, need: Need, reachable: frozenset[str]) -> str | Non
         return f"it is {host.state}"
     if host.cluster_state != "Enabled":
         return f"its cluster is {host.cluster_state}"
+    if host.zone_state != "Enabled":
+        return f"its zone is {host.zone_state}"
     if missing := need.l2_networks - reachable:
         return f"its cluster lacks L2 network {', '.join(sorted(missing))}"
     if host.storage_uuid is None:

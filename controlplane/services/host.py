@@ -14,8 +14,10 @@ from controlplane.contract.host import (
     ChangeHostState,
     CreateHostEnrollmentToken,
     DeleteHost,
+    EnrolledHostAgents,
     EnrollmentTokenInventory,
     GetCpuMemoryCapacity,
+    GetEnrolledHostAgents,
     GetHypervisorTypes,
     UpdateHost,
     UpdateKVMHost,
@@ -109,6 +111,20 @@ async def capacity(world: World, _caller: Caller, message: GetCpuMemoryCapacity)
 @answers(GetHypervisorTypes)
 async def hypervisor_types(_world: World, _caller: Caller, _message: GetHypervisorTypes) -> dict[str, Any]:
     return {"hypervisorTypes": ["KVM"]}
+
+
+@answers(GetEnrolledHostAgents)
+async def enrolled_agents(world: World, _caller: Caller, message: GetEnrolledHostAgents) -> dict[str, Any]:
+    where = {"management_ip": message.management_ip} if message.management_ip else {}
+
+    def look(tx: Tx) -> dict[str, Any]:
+        hosts = {one["management_ip"]: one["uuid"] for one in rows.find(tx, "HostVO", **where)}
+        agents = rows.find(tx, "HostAgentVO", **where)
+        shown = ("uuid", "management_ip", "create_date")
+        told = [{name: one[name] for name in shown} | {"host_uuid": hosts.get(one["management_ip"])} for one in agents]
+        return EnrolledHostAgents.model_validate({"inventories": told}).wire()
+
+    return await world.db.read(look)
 
 
 @prepares(CreateHostEnrollmentToken)

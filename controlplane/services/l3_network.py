@@ -27,7 +27,8 @@ def domain_is_valid(_tx: Tx, message: CreateL3Network) -> None:
 
 @checks(UpdateL3Network)
 def new_domain_is_valid(_tx: Tx, message: UpdateL3Network) -> None:
-    _must_be_domain(message.dns_domain)
+    """An empty one takes the domain away."""
+    _must_be_domain(message.dns_domain or None)
 
 
 def _must_be_domain(domain: str | None) -> None:

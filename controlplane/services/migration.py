@@ -29,7 +29,7 @@ def volume_can_be_moved(tx: Tx, message: LocalStorageMigrateVolume) -> None:
 
 @checks(LocalStorageMigrateVm)
 def vm_can_be_moved(tx: Tx, message: LocalStorageMigrateVm) -> None:
-    move_vm(tx, message.vm_instance_uuid, message.dest_host_uuid, may_run=message.dry_run)
+    move_vm(tx, message.vm_instance_uuid, message.dest_host_uuid, may_run=message.dry_run or message.prepare)
 
 
 @checks(MigrateVm)

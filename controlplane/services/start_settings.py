@@ -25,7 +25,7 @@ async def get(world: World, _caller: Caller, message: GetVmStartSettings) -> dic
     def read(tx: Tx) -> dict[str, Any]:
         vm = inventories.must_get(tx, "VmInstanceVO", message.uuid)
         tags = rows.find(tx, "SystemTagVO", resource_uuid=message.uuid)
-        return StartSettingsReply.model_validate(_settings(vm, tags, start_settings.defaults(tx))).wire()
+        return StartSettingsReply.model_validate(_settings(tx, vm, tags, start_settings.defaults(tx))).wire()
 
     return await world.db.read(read)
 
@@ -46,13 +46,13 @@ def _of_many(tx: Tx, viewer: Viewer, message: ListVmStartSettings) -> dict[str, 
     for tag in rows.find(tx, "SystemTagVO", resource_uuid=uuids):
         tags[tag["resource_uuid"]].append(tag)
     defaults = start_settings.defaults(tx)
-    shown = [{"vm_instance_uuid": one, **_settings(vms[one], tags[one], defaults)} for one in uuids]
+    shown = [{"vm_instance_uuid": one, **_settings(tx, vms[one], tags[one], defaults)} for one in uuids]
     return {"inventories": [VmStartSettings.model_validate(one).wire() for one in shown], **found}
 
 
-def _settings(vm: rows.Row, tags: list[rows.Row], defaults: dict[str, str]) -> dict[str, Any]:
+def _settings(tx: Tx, vm: rows.Row, tags: list[rows.Row], defaults: dict[str, str]) -> dict[str, Any]:
     """`tags`: all system tags of the VM."""
-    now, then = start_settings.running(vm), start_settings.following(vm, tags, defaults)
+    now, then = start_settings.running(vm), start_settings.following(tx, vm, tags, defaults)
     once = vm["boot_order_once"]
     return {
         "running": now,

@@ -3,7 +3,13 @@
 from typing import Any
 
 from controlplane.contract.error import ApiError, Temporary, invalid, refused
-from controlplane.contract.vm import ConsoleAddressReply, CreateVmInstance, GetVmConsoleAddress, UpdateVmInstance
+from controlplane.contract.vm import (
+    ChangeInstanceOffering,
+    ConsoleAddressReply,
+    CreateVmInstance,
+    GetVmConsoleAddress,
+    UpdateVmInstance,
+)
 from controlplane.rules import system_tag
 from controlplane.rules.vm_state import must_allow
 from controlplane.rules.volume import MOST_DATA_VOLUMES
@@ -36,6 +42,11 @@ def may_create(tx: Tx, message: CreateVmInstance) -> None:
     if message.host_uuid and (host := must_get(tx, "HostVO", message.host_uuid))["status"] != "Connected":
         raise refused(f"host {host['name']} ({host['uuid']}) is {host['status']}, it must be Connected")
     _tags_fit(tx, message)
+
+
+@checks(ChangeInstanceOffering)
+def may_change_offering(tx: Tx, message: ChangeInstanceOffering) -> None:
+    _must_be_enabled(tx, "InstanceOfferingVO", message.instance_offering_uuid)
 
 
 def _must_be_enabled(tx: Tx, resource: str, uuid: str) -> rows.Row:

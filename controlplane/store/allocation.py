@@ -183,7 +183,7 @@ def hosts_with_storage(tx: Tx, scope: Scope) -> list[Candidate]:
 
 @cache
 def _hosts(column: str) -> Prepared:
-    host, cluster = tables.table("HostVO"), tables.table("ClusterVO")
+    host, cluster, zone = (tables.table(name) for name in ("HostVO", "ClusterVO", "ZoneVO"))
     ref, storage = tables.table("LocalStorageHostRefVO"), tables.table("PrimaryStorageVO")
     attached = tables.table("PrimaryStorageClusterRefVO")
     usable = and_(
@@ -204,8 +204,10 @@ def _hosts(column: str) -> Prepared:
             func.coalesce(storage.c.url, ""),
             func.coalesce(storage.c.state == "Enabled", false()),
             func.coalesce(ref.c.available_capacity, 0),
+            zone.c.state,
         )
         .join(cluster, cluster.c.uuid == host.c.cluster_uuid)
+        .join(zone, zone.c.uuid == host.c.zone_uuid)
         .outerjoin(ref, ref.c.host_uuid == host.c.uuid)
         .outerjoin(attached, usable)
         .outerjoin(storage, storage.c.uuid == attached.c.primary_storage_uuid)

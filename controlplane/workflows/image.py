@@ -152,8 +152,8 @@ async def delete(op: Operation[World], message: DeleteImage) -> dict[str, Any]:
         if image["status"] != "Ready":
             raise refused(f"image {message.uuid} is {image['status']}; cancel the job that adds it instead")
         _mark(tx, message.uuid, message.backup_storage_uuids, "Deleted")
-        is_direct = global_config.value(tx, "image", "deletionPolicy") == "Direct"
-        return _remove_rows(tx, message.uuid, message.backup_storage_uuids) if is_direct else []
+        at_once = message.expunge or global_config.value(tx, "image", "deletionPolicy") == "Direct"
+        return _remove_rows(tx, message.uuid, message.backup_storage_uuids) if at_once else []
 
     await _remove_files(op, message.uuid, await op.commit("mark", mark))
     return {}

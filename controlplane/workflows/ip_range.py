@@ -27,7 +27,9 @@ def bounds(row: rows.Row) -> tuple[int, int]:
     return int(IPv4Address(row["start_ip"])), int(IPv4Address(row["end_ip"]))
 
 
-def take_ip(tx: Tx, l3: rows.Row, uuid: str, used_for: str, wanted: str | None = None) -> rows.Row:
+def take_ip(
+    tx: Tx, l3: rows.Row, uuid: str, used_for: str, wanted: str | None = None, said_in: str = "systemTags"
+) -> rows.Row:
     """The new UsedIpVO row. Raises L3.1000 when none is free or the wanted one is used, SYS.1007 when it is foreign."""
     ranges = ranges_of(tx, l3["uuid"])
     for row in ranges:
@@ -48,7 +50,7 @@ def take_ip(tx: Tx, l3: rows.Row, uuid: str, used_for: str, wanted: str | None =
                 rows.update(tx, "IpRangeVO", row["uuid"], lowest_free=found + 1, last_op_date=row["last_op_date"])
             return _record(tx, row, found, uuid, used_for)
     if wanted is not None:
-        raise invalid(f"address {wanted} lies in no range of L3 network {l3['name']} ({l3['uuid']})", "systemTags")
+        raise invalid(f"address {wanted} lies in no range of L3 network {l3['name']} ({l3['uuid']})", said_in)
     what = "has no IP range" if not ranges else "has no free address left in its IP ranges"
     raise ApiError("L3.1000", f"L3 network {l3['name']} ({l3['uuid']}) {what}; add a range")
 

@@ -42,7 +42,10 @@ async def create(op: Operation[World], message: CreateL3Network) -> dict[str, An
 
 @workflow(UpdateL3Network, queue=_queue)
 async def update(op: Operation[World], message: UpdateL3Network) -> dict[str, Any]:
-    return await _change(op, message.uuid, message.model_dump(exclude={"uuid"}, exclude_none=True))
+    values = message.model_dump(exclude={"uuid"}, exclude_none=True)
+    if message.dns_domain == "":
+        values["dns_domain"] = None
+    return await _change(op, message.uuid, values)
 
 
 @workflow(ChangeL3NetworkState, queue=_queue)

@@ -3,8 +3,8 @@
 What its disks rest on is copied and verified as for a stopped VM. Then the hosts copy what the guest writes to, and its
 memory, until it stands still on the destination and is off on the source: a pause of a fraction of a second, in which one
 transaction makes the destination its place. Before that the source has the good copy, after it the destination: only then
-does the guest go on there, and only after that are domain and files of the source removed. A move that is taken back in
-the pause brings the guest back the same way.
+does the guest go on there (if its host does not answer, when that answers again: `power_state`), and only after that are
+domain and files of the source removed. A move that is taken back in the pause brings the guest back the same way.
 """
 
 from typing import Any
@@ -155,6 +155,6 @@ def _flip(op: Operation[World], tx: Tx, uuid: str, begun: Json) -> list[str]:
         raise refused(f"VM {uuid} or host {begun['dest_name']} was deleted meanwhile")
     allocation.return_host(tx, begun["source"], vm["cpu_num"], vm["memory_size"])
     where = {"host_uuid": begun["dest"], "last_host_uuid": begun["dest"], "cluster_uuid": dest["cluster_uuid"]}
-    rows.update(tx, "VmInstanceVO", uuid, state=RUNNING, dest_host_uuid=None, **where)
+    rows.update(tx, "VmInstanceVO", uuid, state=RUNNING, dest_host_uuid=None, stands_still=True, **where)
     rows.delete_where(tx, "ConsoleAccessVO", vm_instance_uuid=uuid)
     return migration_rows.flip(op, tx, begun)

@@ -5,6 +5,7 @@ makes the destination their place, and only then are the source's files garbage.
 source was touched, after it nothing of it is needed: at any instant there is exactly one good copy on record.
 """
 
+import asyncio
 from typing import Any
 
 from controlplane.contract.error import refused
@@ -19,10 +20,10 @@ from controlplane.operations.interface import Operation
 from controlplane.store import rows
 from controlplane.store.database import Tx
 from controlplane.workflows import inventories
-from controlplane.workflows.migration_copy import Copy
+from controlplane.workflows.migration_copy import Copy, bring_images
 from controlplane.workflows.migration_rows import abandon, begin, flip, leave_behind
 from controlplane.workflows.migration_rules import Move, move_vm, move_volume
-from controlplane.workflows.vm import failing
+from controlplane.workflows.vm import failing, on_host
 from controlplane.workflows.vm_end import collect
 from controlplane.workflows.world import World, workflow
 
@@ -60,7 +61,7 @@ async def migrate_vm(op: Operation[World], message: LocalStorageMigrateVm) -> Js
     uuid = message.vm_instance_uuid
 
     def check(tx: Tx) -> Move:
-        return move_vm(tx, uuid, message.dest_host_uuid, may_run=message.dry_run)
+        return move_vm(tx, uuid, message.dest_host_uuid, may_run=message.dry_run or message.prepare)
 
     def show(tx: Tx) -> Json:
         return inventories.vm(tx, uuid)
@@ -68,6 +69,14 @@ async def migrate_vm(op: Operation[World], message: LocalStorageMigrateVm) -> Js
     with failing("SYS.1006", f"cannot migrate VM {uuid}"):
         if message.dry_run:
             return with_plan(await op.world.db.read(show), await plan(op, check))
+        if message.prepare:
+            move = await op.world.db.read(check)
+
+            async def bring() -> None:
+                await bring_images(op.world, move, uuid)
+
+            await op.step("images", on_host(op, message.dest_host_uuid, bring), timeout=_IMAGE)
+            return await op.world.db.read(show)
         return await _migrate(op, check, show, message.bandwidth)
 
 
@@ -123,8 +132,10 @@ async def _migrate(op: Operation[World], check: Any, show: Any, bandwidth: int |
         return {"garbage": garbage, "result": show(tx)}
 
     done = await op.commit("flip", finish)
-    await op.afterwards("keep", copy.keep)
-    await op.afterwards("close", copy.close)
-    await op.afterwards("delete", lambda: collect(op.world, done["garbage"]))
+    await asyncio.gather(
+        op.afterwards("keep", copy.keep),
+        op.afterwards("close", copy.close),
+        op.afterwards("delete", lambda: collect(op.world, done["garbage"])),
+    )
     result: Json = done["result"]
     return result

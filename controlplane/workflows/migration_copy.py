@@ -15,13 +15,14 @@ from controlplane.operations.interface import Operation
 from controlplane.store import rows
 from controlplane.store.database import Tx
 from controlplane.store.tables import now
+from controlplane.workflows import global_config
 from controlplane.workflows.host_connection import address_of
-from controlplane.workflows.vm_spec import copy_image
+from controlplane.workflows.migration_rules import Move
+from controlplane.workflows.vm_spec import copy_image, ensure_isos
 from controlplane.workflows.world import World
 from hostagent.contract import ExportedFile, ExportSpec, ExportStatus, ImportFile, ImportSpec, ImportStatus
 
 Json = dict[str, Any]
-PATIENCE = timedelta(seconds=60)  # with a host that is lost
 _LOOK = 2  # seconds between two reports of progress
 _EXPIRES = 900  # seconds that an export lives without being asked for anew
 _CODES = {"no_space": "PS.1000", "checksum_mismatch": "PS.1000"}
@@ -109,10 +110,9 @@ class Copy:
             try:
                 return await do()
             except Temporary as error:
-                for uuid in (self._move["source"], self._move["dest"]):
-                    host = await self._op.world.db.read(lambda tx, uuid=uuid: rows.get(tx, "HostVO", uuid))  # type: ignore[misc]
-                    if host is None or _is_lost(host):
-                        raise refused(f"host {host['name'] if host else uuid} was lost: {error}") from error
+                hosts = (self._move["source"], self._move["dest"])
+                if lost := await self._op.world.db.read(lambda tx: _lost(tx, hosts)):
+                    raise refused(f"host {lost} was lost: {error}") from error
                 raise
 
         return call
@@ -129,9 +129,26 @@ class Copy:
         return True
 
 
-def _is_lost(host: rows.Row) -> bool:
-    since = host["status_date"] or now()
-    return bool(host["status"] == "Disconnected" and now() - since > PATIENCE)
+async def bring_images(world: World, move: Move, vm_uuid: str) -> None:
+    """What the VM's volumes rest on and what is in its drives is in the destination's cache, as far as an image store has it."""
+
+    def find(tx: Tx) -> list[Json]:
+        found = [rows.get(tx, "ImageVO", volume["root_image_uuid"] or "") for volume in move.volumes]
+        return [image for image in found if image and image["status"] == "Ready" and image["format"] != "iso"]
+
+    for image in await world.db.read(find):
+        await copy_image(world, move.dest["uuid"], move.storage_uuid, image)
+    await ensure_isos(world, move.dest["uuid"], vm_uuid)
+
+
+def _lost(tx: Tx, hosts: tuple[str, ...]) -> str | None:
+    """The first of the hosts that is gone, or silent for too long."""
+    patience = timedelta(seconds=global_config.whole(tx, "host", "move.patience"))
+    for uuid in hosts:
+        host = rows.get(tx, "HostVO", uuid)
+        if host is None or (host["status"] == "Disconnected" and now() - (host["status_date"] or now()) > patience):
+            return str(host["name"]) if host else uuid
+    return None
 
 
 def _stored_images(tx: Tx, files: list[Json]) -> list[Json]:

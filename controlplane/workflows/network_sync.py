@@ -45,6 +45,10 @@ class NetworkSync:
         except (ApiError, Temporary, TimeoutError) as error:
             log.warning("network of host %s is not up to date: %s", host_uuid, error)
 
+    def forget(self, host_uuid: str) -> None:
+        """The host is gone."""
+        self._parts.pop(host_uuid, None)
+
     async def close(self) -> None:
         workers = list(self._workers.values())
         for worker in workers:

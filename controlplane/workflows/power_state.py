@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from controlplane.rules.vm_state import RUNNING, STOPPED, UNKNOWN
 from controlplane.store import rows
 from controlplane.store.database import Tx
+from controlplane.workflows import left_standing
+from controlplane.workflows.instance_offering import take_stopped
 from controlplane.workflows.vm_placement import occupy, vacate
 from controlplane.workflows.world import World
 from hostagent.contract.event import Event
@@ -30,7 +32,11 @@ async def inventory(world: World, host_uuid: str) -> Said:
     absent = {uuid: VmState.stopped for uuid, vm in known.items() if vm["host_uuid"] == host_uuid and uuid not in told}
     if strangers := await world.db.read(lambda tx: _strangers(tx, set(told) - set(known))):
         log.warning("host %s has VMs that are not in the database: %s", host_uuid, ", ".join(sorted(strangers)))
-    return await _take_over(world, host_uuid, known, told | absent)
+    still = {uuid for uuid, state in told.items() if state is VmState.paused}
+    await left_standing.end(world, host_uuid, still)
+    busy = await _take_over(world, host_uuid, known, told | absent)
+    await left_standing.go_on(world, host_uuid, still)
+    return busy
 
 
 async def observe(world: World, host_uuid: str, events: Iterable[Event], before: Said) -> Said:
@@ -96,6 +102,7 @@ def _change(tx: Tx, host_uuid: str, known: Known, changes: Said) -> None:
             rows.update(tx, "VmInstanceVO", uuid, state=RUNNING)
         else:
             vacate(tx, uuid)
+            take_stopped(tx, uuid)
             rows.update(tx, "VmInstanceVO", uuid, state=STOPPED, last_host_uuid=host_uuid)
         log.warning("VM %s (%s) was %s and is %s on host %s", vm["name"], uuid, vm["state"], told, host_uuid)
 

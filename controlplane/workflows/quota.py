@@ -14,6 +14,7 @@ from controlplane.rules import quota
 from controlplane.store import ownership, rows
 from controlplane.store.database import Tx
 from controlplane.store.usage import used
+from controlplane.workflows import instance_offering
 from controlplane.workflows.world import World, workflow
 
 Ask = dict[str, int]  # quota → how much
@@ -43,6 +44,16 @@ def _start_vm(tx: Tx, message: Any) -> Ask:
     return _running(vm) if vm and vm["state"] == "Stopped" else {}
 
 
+def _reboot_vm(tx: Tx, message: Any) -> Ask:
+    """What a larger offering that waits for the reboot takes more."""
+    vm = rows.get(tx, "VmInstanceVO", message.uuid)
+    if not vm or not vm["next_offering"]:
+        return {}
+    then = instance_offering.following(tx, vm)
+    more = {"vm.cpuNum": then["cpu_num"] - vm["cpu_num"], "vm.memorySize": then["memory_size"] - vm["memory_size"]}
+    return {name: max(0, amount) for name, amount in more.items()}
+
+
 def _running(row: rows.Row | None) -> Ask:
     """Of a VM, or of the offering it is to have."""
     return {"vm.num": 1, "vm.cpuNum": row["cpu_num"], "vm.memorySize": row["memory_size"]} if row else {}
@@ -70,6 +81,7 @@ def _recover_volume(tx: Tx, message: Any) -> Ask:
 ASKS: dict[str, Callable[[Tx, Any], Ask]] = {
     "CreateVmInstance": _create_vm,
     "StartVmInstance": _start_vm,
+    "RebootVmInstance": _reboot_vm,
     "RecoverVmInstance": _recover_vm,
     "CreateDataVolume": _create_volume,
     "RecoverDataVolume": _recover_volume,
@@ -109,7 +121,8 @@ def store(tx: Tx, account: str, derive: Callable[[str], str]) -> None:
 async def update(op: Operation[World], message: UpdateQuota) -> dict[str, Any]:
     def change(tx: Tx) -> dict[str, Any]:
         row = row_of(tx, message)
-        changed = rows.update(tx, "QuotaVO", row["uuid"], value=message.value)
+        value = quota.DEFAULTS[message.name] if message.value is None else message.value
+        changed = rows.update(tx, "QuotaVO", row["uuid"], value=value)
         return {"inventory": QuotaInventory.model_validate(changed).wire()}
 
     return await op.commit("update", change)

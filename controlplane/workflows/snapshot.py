@@ -7,7 +7,6 @@ Taking one freezes the volume's file, which becomes the snapshot, and puts a new
 import posixpath
 from typing import Any
 
-from controlplane.contract.account import ADMIN_UUID
 from controlplane.contract.error import ApiError, invalid, refused
 from controlplane.contract.snapshot import (
     CreateVolumeSnapshot,
@@ -223,7 +222,7 @@ def set_file(tx: Tx, volume: rows.Row, path: str) -> None:
 def folder(volume: rows.Row) -> str:
     """Of the volume's files, relative to the storage."""
     path_of = root_path if volume["type"] == "Root" else data_path
-    return posixpath.dirname(path_of(volume["account_uuid"] or ADMIN_UUID, volume["uuid"]))
+    return posixpath.dirname(path_of(volume["uuid"]))
 
 
 def _ref(tx: Tx, uuid: str) -> rows.Row:

@@ -22,7 +22,7 @@ from controlplane.rules import system_tag
 from controlplane.rules.vm_state import REBOOTING, RUNNING, STARTING, STOPPED, STOPPING, must_allow
 from controlplane.store import rows
 from controlplane.store.database import Tx
-from controlplane.workflows import inventories
+from controlplane.workflows import instance_offering, inventories
 from controlplane.workflows.ip_range import NIC, return_ip, take_ip
 from controlplane.workflows.network_service import ensure_service_ip
 from controlplane.workflows.tag import warnings
@@ -249,6 +249,7 @@ async def halt(op: Operation[World], uuid: str, host: str, spec: Json, grace: in
 def stopped(tx: Tx, uuid: str) -> Json:
     """Records that a VM does not run, whatever stopped it."""
     vacate(tx, uuid)
+    instance_offering.take_stopped(tx, uuid)
     rows.delete_where(tx, "ConsoleAccessVO", vm_instance_uuid=uuid)
     _set_state(tx, uuid, STOPPED)
     return inventories.vm(tx, uuid)
@@ -263,10 +264,12 @@ async def reboot(op: Operation[World], message: RebootVmInstance) -> Json:
         must_allow("RebootVmInstance", uuid, vm["state"])
         _set_state(tx, uuid, REBOOTING, generation=vm["generation"] + 1)
         before = vm_spec(tx, uuid)
+        had = instance_offering.take_placed(tx, vm)
         _set_state(tx, uuid, REBOOTING, boot_token=op.uuid)
-        return {"host_uuid": vm["host_uuid"], "before": before, "after": vm_spec(tx, uuid)}
+        return {"host_uuid": vm["host_uuid"], "before": before, "after": vm_spec(tx, uuid), "had": had}
 
     def abandon(tx: Tx, begun: Json) -> None:
+        instance_offering.give_back(tx, uuid, begun["had"])
         _set_state(tx, uuid, RUNNING, boot_token=begun["before"]["boot_token"])
 
     def finish(tx: Tx) -> Json:

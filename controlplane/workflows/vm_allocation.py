@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from controlplane.contract.account import ADMIN_UUID
 from controlplane.contract.error import ApiError, invalid, refused
 from controlplane.contract.vm import CreateVmInstance
 from controlplane.rules import system_tag
@@ -189,22 +188,26 @@ def _insert_nics(tx: Tx, wish: Wish, derive: Derive, number: int) -> None:
     for index in sorted(range(len(wish.l3s)), key=lambda index: wish.l3s[index]["uuid"] not in static):
         l3 = wish.l3s[index]
         used = take_ip(tx, l3, derive(f"ip {index}"), NIC, static.get(l3["uuid"]))
-        name = tap_name(number, index)
-        rows.insert(
-            tx,
-            "VmNicVO",
-            uuid=derive(f"nic {index}"),
-            vm_instance_uuid=wish.uuid,
-            l3_network_uuid=l3["uuid"],
-            used_ip_uuid=used["uuid"],
-            ip=used["ip"],
-            netmask=used["netmask"],
-            gateway=used["gateway"],
-            mac=_free_mac(tx, derive, index),
-            internal_name=name,
-            tap=name,
-            device_id=index,
-        )
+        insert_nic(tx, derive(f"nic {index}"), wish.uuid, used, tap_name(number, index), index, derive)
+
+
+def insert_nic(tx: Tx, uuid: str, vm_uuid: str, used: rows.Row, tap: str, device_id: int, derive: Derive) -> None:
+    """With the address of that UsedIpVO row."""
+    rows.insert(
+        tx,
+        "VmNicVO",
+        uuid=uuid,
+        vm_instance_uuid=vm_uuid,
+        l3_network_uuid=used["l3_network_uuid"],
+        used_ip_uuid=used["uuid"],
+        ip=used["ip"],
+        netmask=used["netmask"],
+        gateway=used["gateway"],
+        mac=_free_mac(tx, derive, device_id),
+        internal_name=tap,
+        tap=tap,
+        device_id=device_id,
+    )
 
 
 def _free_mac(tx: Tx, derive: Derive, device_id: int) -> str:
@@ -224,14 +227,13 @@ def _insert_volumes(tx: Tx, wish: Wish, host: Candidate, derive: Derive) -> list
         plan.append((derive(f"data volume {index}"), "Data", f"DATA-for-{name}", size, offering, data_path))
     told = []
     for device_id, (uuid, kind, volume_name, size, offering, path_of) in enumerate(plan):
-        path = path_of(ADMIN_UUID, uuid)
+        path = path_of(uuid)
         rows.insert(
             tx,
             "VolumeVO",
             uuid=uuid,
             name=volume_name[:255],
             description=None,
-            account_uuid=ADMIN_UUID,
             primary_storage_uuid=host.storage_uuid,
             vm_instance_uuid=wish.uuid,
             disk_offering_uuid=offering,

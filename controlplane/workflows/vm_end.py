@@ -16,6 +16,7 @@ from controlplane.store import rows
 from controlplane.store.database import Tx
 from controlplane.store.tables import now
 from controlplane.workflows import global_config, inventories, tag
+from controlplane.workflows.instance_offering import take_stopped
 from controlplane.workflows.ip_range import return_ip
 from controlplane.workflows.vm import failing, halt, queue
 from controlplane.workflows.vm_allocation import remove_nics
@@ -52,15 +53,15 @@ async def destroy(op: Operation[World], message: DestroyVmInstance) -> Json:
         host = begun["host_uuid"]
         if host:
             await halt(op, uuid, host, begun["spec"], grace=0)
-        garbage = await op.commit("finish", lambda tx: _finish(tx, uuid))
+        garbage = await op.commit("finish", lambda tx: _finish(tx, uuid, message.expunge))
     if host:
         await tell(op, [host])
     await op.afterwards("disks", lambda: collect(op.world, garbage))
     return {}
 
 
-def _finish(tx: Tx, uuid: str) -> list[str]:
-    """Returns the volumes to delete at once: none unless `vm/deletionPolicy` is Direct."""
+def _finish(tx: Tx, uuid: str, expunge: bool) -> list[str]:
+    """Returns the volumes to delete at once: none unless that was asked for, or `vm/deletionPolicy` is Direct."""
     vacate(tx, uuid)
     rows.delete_where(tx, "ConsoleAccessVO", vm_instance_uuid=uuid)
     for nic in rows.find(tx, "VmNicVO", vm_instance_uuid=uuid):
@@ -74,7 +75,8 @@ def _finish(tx: Tx, uuid: str) -> list[str]:
             detached = {"last_detach_date": now(), "last_vm_instance_uuid": uuid}
             rows.update(tx, "VolumeVO", volume["uuid"], vm_instance_uuid=None, device_id=None, **detached)
     rows.update(tx, "VmInstanceVO", uuid, state=DESTROYED, destroyed_at=now())
-    return remove_vm(tx, uuid) if global_config.value(tx, "vm", "deletionPolicy") == "Direct" else []
+    at_once = expunge or global_config.value(tx, "vm", "deletionPolicy") == "Direct"
+    return remove_vm(tx, uuid) if at_once else []
 
 
 @workflow(RecoverVmInstance, queue=queue)
@@ -88,6 +90,7 @@ async def recover(op: Operation[World], message: RecoverVmInstance) -> Json:
         tag.must_fit(tx, "VmInstanceVO", uuid, tags, vm["default_l3_network_uuid"])  # its host name may be taken now
         rows.update(tx, "VolumeVO", vm["root_volume_uuid"], status="Ready")
         rows.update(tx, "VmInstanceVO", uuid, state=STOPPED, destroyed_at=None)
+        take_stopped(tx, uuid)
         return inventories.vm(tx, uuid)
 
     return await op.commit("recover", change)

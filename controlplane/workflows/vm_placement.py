@@ -62,7 +62,7 @@ def vacate(tx: Tx, vm_uuid: str) -> str | None:
     if vm is None or vm["host_uuid"] is None:
         return None
     allocation.return_host(tx, vm["host_uuid"], vm["cpu_num"], vm["memory_size"])
-    rows.update(tx, "VmInstanceVO", vm_uuid, host_uuid=None)
+    rows.update(tx, "VmInstanceVO", vm_uuid, host_uuid=None, stands_still=False)
     return str(vm["host_uuid"])
 
 

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from controlplane.contract.account import ADMIN_UUID
 from controlplane.contract.error import ApiError, Temporary, refused
 from controlplane.rules.bridge import bridge_name
 from controlplane.store import rows
 from controlplane.store.database import Tx
-from controlplane.workflows import boot_order, cd_drive, global_config, start_settings
+from controlplane.workflows import boot_order, cd_drive, global_config, inventories, start_settings
 from controlplane.workflows.world import World
 from hostagent.contract import DiskSpec, ImageSpec, IsoSpec, NicSpec, VmSpec, VolumeSpec
 
@@ -15,7 +16,7 @@ GRACE = 60  # seconds a guest gets to shut down
 
 
 def vm_spec(tx: Tx, uuid: str, without: str = "", at: str = "") -> Json:
-    """A `VmSpec` without its power, and without that volume, on its host or `at` another. The caller has counted `generation` up."""
+    """A `VmSpec` without its power, and without that volume or NIC, on its host or `at` another. The caller has counted `generation` up."""
     vm = rows.get(tx, "VmInstanceVO", uuid)
     assert vm is not None
     nics = rows.find(tx, "VmNicVO", vm_instance_uuid=uuid, order_by=("device_id",))
@@ -35,7 +36,7 @@ def vm_spec(tx: Tx, uuid: str, without: str = "", at: str = "") -> Json:
         cpu_num=vm["cpu_num"],
         memory_bytes=vm["memory_size"],
         disks=[_disk(volume) for volume in volumes if volume["uuid"] != without],
-        nics=[_nic(nic, *networks[nic["l3_network_uuid"]]) for nic in nics],
+        nics=[_nic(nic, *networks[nic["l3_network_uuid"]]) for nic in nics if nic["uuid"] != without],
         isos=[_drive(iso, volumes[0]["primary_storage_uuid"]) for iso in cd_drive.drives(tx, tag_rows)],
         boot_order=boot_order.lasting(vm),
         boot_once=boot_order.once(vm, cd_drive.attached_by(tag_rows).values()),
@@ -44,6 +45,25 @@ def vm_spec(tx: Tx, uuid: str, without: str = "", at: str = "") -> Json:
         **start_settings.modes(tags, start_settings.defaults(tx)),
     )
     return spec.model_dump(mode="json")
+
+
+def count_up(tx: Tx, vm: rows.Row) -> str | None:
+    """The host's next wish for this VM is newer than all before; returns the host, if the VM is on one."""
+    rows.update(tx, "VmInstanceVO", vm["uuid"], generation=vm["generation"] + 1)
+    host: str | None = vm["host_uuid"]
+    return host
+
+
+async def match_devices(world: World, vm_uuid: str, without: str = "") -> None:
+    """A running guest has the disks and NICs that the rows say, but that one. It is neither started nor stopped."""
+
+    def read(tx: Tx) -> tuple[str | None, Json]:
+        vm = inventories.must_get(tx, "VmInstanceVO", vm_uuid)
+        return vm["host_uuid"], vm_spec(tx, vm_uuid, without) if vm["host_uuid"] else {}
+
+    host, spec = await world.db.read(read)
+    if host:  # else it was stopped meanwhile
+        await world.hosts.get(host).put_vm(vm_uuid, VmSpec.model_validate(spec | {"power": "unchanged"}))
 
 
 async def power_on(world: World, host_uuid: str, vm_uuid: str, spec: Json) -> Json:
@@ -66,13 +86,13 @@ async def power_off(world: World, host_uuid: str, vm_uuid: str, spec: Json, grac
     await client.delete_vm(vm_uuid)
 
 
-def root_path(account_uuid: str, volume_uuid: str) -> str:
-    """Below the storage's directory, as the reference lays it out."""
-    return f"rootVolumes/acct-{account_uuid}/vol-{volume_uuid}/{volume_uuid}.qcow2"
+def root_path(volume_uuid: str) -> str:
+    """Below the storage's directory, as the reference lays it out; whoever owns it, so that it stays when that changes."""
+    return f"rootVolumes/acct-{ADMIN_UUID}/vol-{volume_uuid}/{volume_uuid}.qcow2"
 
 
-def data_path(account_uuid: str, volume_uuid: str) -> str:
-    return f"dataVolumes/acct-{account_uuid}/vol-{volume_uuid}/{volume_uuid}.qcow2"
+def data_path(volume_uuid: str) -> str:
+    return f"dataVolumes/acct-{ADMIN_UUID}/vol-{volume_uuid}/{volume_uuid}.qcow2"
 
 
 def volume_path(volume: rows.Row) -> str:

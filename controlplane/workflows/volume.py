@@ -170,7 +170,8 @@ async def delete(op: Operation[World], message: DeleteDataVolume) -> Json:
     def mark(tx: Tx) -> list[str]:
         detach_rows(tx, uuid)
         rows.update(tx, "VolumeVO", uuid, status=DELETED, destroyed_at=now())
-        return discard(tx, uuid) if global_config.value(tx, "volume", "deletionPolicy") == "Direct" else []
+        at_once = message.expunge or global_config.value(tx, "volume", "deletionPolicy") == "Direct"
+        return discard(tx, uuid) if at_once else []
 
     begun = await op.tx_step("begin", begin, lambda tx, _: let_go(tx, uuid, _DELETING))
     if begun is None:

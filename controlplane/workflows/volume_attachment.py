@@ -16,10 +16,9 @@ from controlplane.store.database import Tx
 from controlplane.store.tables import now
 from controlplane.workflows import inventories, volume_rows
 from controlplane.workflows.vm import failing, on_host
-from controlplane.workflows.vm_spec import delete_volume, make_volume, vm_spec
+from controlplane.workflows.vm_spec import count_up, delete_volume, make_volume, match_devices
 from controlplane.workflows.volume_rows import NOT_INSTANTIATED, READY, name_of
 from controlplane.workflows.world import World, workflow
-from hostagent.contract import VmSpec
 
 _HOST = 300.0  # seconds for the host to plug or unplug a disk
 Json = dict[str, Any]
@@ -38,7 +37,7 @@ async def attach(op: Operation[World], message: AttachDataVolumeToVm) -> Json:
             place = volume_rows.give_place(tx, uuid, root["primary_storage_uuid"], root["host_uuid"])
         used = {row["device_id"] for row in rows.find(tx, "VolumeVO", vm_instance_uuid=vm_uuid)}
         rows.update(tx, "VolumeVO", uuid, vm_instance_uuid=vm_uuid, device_id=free_device_id(used))
-        return {"place": place, "host_uuid": _count_up(tx, vm)}
+        return {"place": place, "host_uuid": count_up(tx, vm)}
 
     def abandon(tx: Tx, begun: Json) -> None:
         rows.update(tx, "VolumeVO", uuid, vm_instance_uuid=None, device_id=None)
@@ -66,32 +65,13 @@ async def attach(op: Operation[World], message: AttachDataVolumeToVm) -> Json:
         if host := begun["host_uuid"]:
 
             async def plug() -> None:
-                await match_disks(op.world, vm_uuid)
+                await match_devices(op.world, vm_uuid)
 
             async def pull() -> None:
-                await match_disks(op.world, vm_uuid, without=uuid)
+                await match_devices(op.world, vm_uuid, without=uuid)
 
             await op.step("plug", on_host(op, host, plug), pull, timeout=_HOST)
         return await op.commit("finish", finish)
-
-
-def _count_up(tx: Tx, vm: rows.Row) -> str | None:
-    """The host's next wish for this VM is newer than all before; returns the host, if the VM is on one."""
-    rows.update(tx, "VmInstanceVO", vm["uuid"], generation=vm["generation"] + 1)
-    host: str | None = vm["host_uuid"]
-    return host
-
-
-async def match_disks(world: World, vm_uuid: str, without: str = "") -> None:
-    """The domain has the disks that the rows say, but that one. The guest is neither started nor stopped."""
-
-    def read(tx: Tx) -> tuple[str | None, Json]:
-        vm = inventories.must_get(tx, "VmInstanceVO", vm_uuid)
-        return vm["host_uuid"], vm_spec(tx, vm_uuid, without) if vm["host_uuid"] else {}
-
-    host, spec = await world.db.read(read)
-    if host:  # else it was stopped meanwhile
-        await world.hosts.get(host).put_vm(vm_uuid, VmSpec.model_validate(spec | {"power": "unchanged"}))
 
 
 @workflow(DetachDataVolumeFromVm, queue_in=lambda tx, message: volume_rows.queue(tx, message.uuid))
@@ -115,18 +95,18 @@ async def detach(op: Operation[World], message: DetachDataVolumeFromVm) -> Json:
 async def unplug(op: Operation[World], vm_uuid: str, uuid: str) -> None:
     """A running guest has let go of the volume, which is still attached in the rows. Undo: it has it again."""
 
-    def count_up(tx: Tx) -> str | None:
+    def begin(tx: Tx) -> str | None:
         vm = inventories.must_get(tx, "VmInstanceVO", vm_uuid)
         must_allow("DetachDataVolumeFromVm", vm_uuid, vm["state"])
-        return _count_up(tx, vm)
+        return count_up(tx, vm)
 
     async def pull() -> None:
-        await match_disks(op.world, vm_uuid, without=uuid)
+        await match_devices(op.world, vm_uuid, without=uuid)
 
     async def plug() -> None:
-        await match_disks(op.world, vm_uuid)
+        await match_devices(op.world, vm_uuid)
 
-    if host := await op.tx_step("unplug begin", count_up, lambda _tx, _: None):
+    if host := await op.tx_step("unplug begin", begin, lambda _tx, _: None):
         await op.step("unplug", on_host(op, host, pull), plug, timeout=_HOST)
 
 

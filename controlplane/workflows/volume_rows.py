@@ -7,7 +7,6 @@ nobody else works on them meanwhile.
 
 from typing import Any
 
-from controlplane.contract.account import ADMIN_UUID
 from controlplane.contract.error import ApiError, invalid, not_found, refused
 from controlplane.contract.volume import VolumeInventory
 from controlplane.rules.volume import whole_sectors
@@ -71,7 +70,6 @@ def insert(tx: Tx, uuid: str, size: int, **values: Any) -> None:
         tx,
         "VolumeVO",
         uuid=uuid,
-        account_uuid=ADMIN_UUID,
         type="Data",
         format="qcow2",
         size=whole_sectors(size),
@@ -91,7 +89,7 @@ def give_place(tx: Tx, uuid: str, storage_uuid: str, host_uuid: str) -> Json:
             f"{volume['size']} bytes are needed on primary storage {storage['name']} of host {host_uuid}, "
             f"{max(free['available_capacity'], 0) if free else 0} are free",
         )
-    path = data_path(volume["account_uuid"] or ADMIN_UUID, uuid)
+    path = data_path(uuid)
     where = {"primary_storage_uuid": storage_uuid, "host_uuid": host_uuid}
     rows.insert(
         tx, "LocalStorageResourceRefVO", resource_uuid=uuid, resource_type="VolumeVO", size=volume["size"], **where

@@ -37,8 +37,10 @@ class ArrivalStatus(Model):
 
 
 class DepartureSpec(Specified):
-    """`generation` is the VM's."""
+    """`generation` is the VM's. `returns`: the VM stands still here since it came from there, where its disks still are as
+    they were; its memory alone goes."""
 
+    returns: bool = False
     dest_ip: str
     dest_port: int
     dest_agent_uuid: str

@@ -76,8 +76,10 @@ class SnapshotSpec(Specified):
 
 class NetworkStatus(Model):
     """`dhcp_acks` counts, by NIC, the leases acknowledged since the services started: a fact for `wait_for = dhcp`.
-    `metadata_reads` counts, by VM, the metadata requests answered. An entry lives as long as its NIC or VM is in the snapshot."""
+    `metadata_reads` counts, by VM, the metadata requests answered, `phone_homes` how often its cloud-init said that it is done.
+    An entry lives as long as its NIC or VM is in the snapshot."""
 
     generation: int
     dhcp_acks: dict[str, int] = {}
     metadata_reads: dict[str, int] = {}
+    phone_homes: dict[str, int] = {}

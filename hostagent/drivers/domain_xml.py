@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 from xml.etree import ElementTree as ET
 
-from hostagent.contract import ConsoleAddress
+from hostagent.contract import ConsoleAddress, NicSpec
 from hostagent.ports.hypervisor import Domain, DomainDisk
 
 NAMESPACE = "urn:steppe:vm"
@@ -196,13 +196,33 @@ def _device(used: dict[str, int], prefix: str) -> str:
 
 def _nics(devices: ET.Element, domain: Domain, order: BootNumbers) -> None:
     for nic in domain.nics:
-        element = ET.SubElement(devices, "interface", type="bridge")
-        ET.SubElement(element, "mac", address=nic.mac)
-        ET.SubElement(element, "source", bridge=nic.bridge)
-        ET.SubElement(element, "target", dev=nic.tap)
-        ET.SubElement(element, "model", type=nic.model)
-        ET.SubElement(element, "mtu", size=str(nic.mtu))
+        element = _nic(nic)
         order.write(element, "Network")
+        devices.append(element)
+
+
+def _nic(nic: NicSpec) -> ET.Element:
+    element = ET.Element("interface", type="bridge")
+    ET.SubElement(element, "mac", address=nic.mac)
+    ET.SubElement(element, "source", bridge=nic.bridge)
+    ET.SubElement(element, "target", dev=nic.tap)
+    ET.SubElement(element, "model", type=nic.model)
+    ET.SubElement(element, "mtu", size=str(nic.mtu))
+    return element
+
+
+def nic_xml(nic: NicSpec) -> str:
+    """One NIC, to be plugged into a running domain; it takes part in no boot order."""
+    return ET.tostring(_nic(nic), encoding="unicode")
+
+
+def read_nics(xml: str) -> dict[str, str]:
+    """The NICs of a domain's XML by their MAC addresses, each as XML."""
+    return {
+        mac.get("address", ""): ET.tostring(element, encoding="unicode")
+        for element in ET.fromstring(xml).findall("devices/interface")  # noqa: S314
+        if (mac := element.find("mac")) is not None
+    }
 
 
 def _console(devices: ET.Element, domain: Domain, serial_log: str) -> None:

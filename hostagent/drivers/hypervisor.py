@@ -19,7 +19,7 @@ from hostagent.drivers import consoles, domain_xml, live_domain
 from hostagent.drivers.domains import absent
 from hostagent.drivers.kvm_probe import KvmProbe
 from hostagent.drivers.libvirt_connection import REBOOTED, LibvirtConnection
-from hostagent.drivers.live_disks import LiveDisks
+from hostagent.drivers.live_devices import LiveDevices
 from hostagent.drivers.live_migration import LiveMigration
 from hostagent.ports.hypervisor import Domain, DomainStatus, HypervisorFacts, Watcher
 
@@ -62,7 +62,7 @@ STOPPED = {
 }
 
 
-class LibvirtHypervisor(LiveDisks, LiveMigration):
+class LibvirtHypervisor(LiveDevices, LiveMigration):
     def __init__(self, connection: LibvirtConnection, probe: KvmProbe, serial_directory: Path) -> None:
         super().__init__(connection)
         self._probe = probe

@@ -1,7 +1,8 @@
 """A running domain goes to another host: libvirt's own migration with copies of the disks, through a tunnel's sockets.
 
 Only each disk's own file is copied, which comes to rest over there on what it rests on here. The domain arrives paused: two
-hosts never run it, whatever breaks, and which of them goes on is not libvirt's to decide.
+hosts never run it, whatever breaks, and which of them goes on is not libvirt's to decide. On its way back, before it went
+on, only its memory goes: the disks over there are as it left them.
 """
 
 import asyncio
@@ -24,7 +25,6 @@ _FLAGS = (
     libvirt.VIR_MIGRATE_LIVE
     | libvirt.VIR_MIGRATE_PEER2PEER
     | libvirt.VIR_MIGRATE_PAUSED
-    | libvirt.VIR_MIGRATE_NON_SHARED_INC
     | libvirt.VIR_MIGRATE_AUTO_CONVERGE
     | libvirt.VIR_MIGRATE_ABORT_ON_ERROR
 )
@@ -59,12 +59,17 @@ def _migrate(domain: Any, departure: Departure, bytes_per_second: int) -> None:
     xml = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_MIGRATABLE | libvirt.VIR_DOMAIN_XML_SECURE)
     parameters: dict[str, Any] = {
         libvirt.VIR_MIGRATE_PARAM_URI: f"unix://{departure.directory}/memory",
-        libvirt.VIR_MIGRATE_PARAM_DISKS_URI: f"unix://{departure.directory}/disks",
         libvirt.VIR_MIGRATE_PARAM_DEST_XML: over_there(xml, departure.serial_log, departure.console_listen),
     }
+    flags = _FLAGS
+    if departure.with_disks:
+        flags |= libvirt.VIR_MIGRATE_NON_SHARED_INC
+        parameters[libvirt.VIR_MIGRATE_PARAM_DISKS_URI] = f"unix://{departure.directory}/disks"
+    else:  # libvirt cannot know that the other host's files are as the guest left them
+        flags |= libvirt.VIR_MIGRATE_UNSAFE
     if bytes_per_second:
         parameters[libvirt.VIR_MIGRATE_PARAM_BANDWIDTH] = max(bytes_per_second >> 20, 1)  # MiB a second
-    domain.migrateToURI3(f"qemu+unix:///system?socket={departure.directory}/libvirt", parameters, _FLAGS)
+    domain.migrateToURI3(f"qemu+unix:///system?socket={departure.directory}/libvirt", parameters, flags)
 
 
 def over_there(xml: str, serial_log: str, console_listen: str) -> str:

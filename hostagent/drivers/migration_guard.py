@@ -17,8 +17,8 @@ _HEADER = struct.Struct(">IIIIIII")  # length, program, version, procedure, type
 _REMOTE, _KEEPALIVE = 0x20008086, 0x6B656570
 _OPEN, _CLOSE, _FEATURE, _AUTH_LIST, _REGISTER, _UNREGISTER, _PREPARE, _FINISH = 1, 2, 60, 66, 360, 361, 303, 306
 _HARMLESS = {_OPEN, _CLOSE, _FEATURE, _AUTH_LIST, _REGISTER, _UNREGISTER}
-_LIVE, _PEER2PEER, _PAUSED, _DISKS, _CONVERGE, _ABORT_ON_ERROR = 1, 2, 1 << 5, 1 << 7, 1 << 13, 1 << 12
-_FLAGS = _LIVE | _PEER2PEER | _PAUSED | _DISKS | _CONVERGE | _ABORT_ON_ERROR
+_LIVE, _PEER2PEER, _PAUSED, _DISKS, _UNSAFE, _ABORT_ON_ERROR, _CONVERGE = 1, 2, 1 << 5, 1 << 7, 1 << 9, 1 << 12, 1 << 13
+_FLAGS = _LIVE | _PEER2PEER | _PAUSED | _DISKS | _UNSAFE | _ABORT_ON_ERROR | _CONVERGE
 _PARAMETERS = {"destination_xml", "destination_name", "migrate_uri", "disks_uri", "bandwidth"}
 _OF_DOMAIN = {
     *(

@@ -155,7 +155,7 @@ class ExportServer:
             self._slots.release()
 
     def _answer(self, connection: ssl.SSLSocket) -> None:
-        buffer = memoryview(bytearray(sparse.WINDOW))
+        buffer = memoryview(bytearray(sparse.PIECE))
         export: _Export | None = None
         try:
             export = self._admitted(connection, peer_wire.receive(connection))
@@ -206,18 +206,28 @@ class ExportServer:
             shown = {"size": status.st_size, "mode": status.st_mode & 0o777, "allocated": allocated, "runs": runs}
             return peer_wire.send(connection, shown)
         number = int(request["window"])
-        content = sparse.read(file.descriptor, number, buffer)
-        start = number * sparse.WINDOW
-        answer: Frame = {"digest": sparse.digest(content)}
-        if what == "read":
-            found = list(sparse.segments(file.descriptor, start, start + len(content)))
-            answer["segments"] = found
+        if what == "digest":
+            answer: Frame = {"digest": sparse.digest(file.descriptor, number, buffer)}
+        else:
+            answer = {"digest": _send_window(connection, file.descriptor, number, buffer)}
         if _stamp(os.fstat(file.descriptor)) != file.stamp:
             raise _Refusal("in_use", "the file changes while it is copied")
         peer_wire.send(connection, answer)
-        if what == "read":
-            for offset, length in found:
-                connection.sendall(content[offset - start : offset - start + length])
+
+
+def _send_window(connection: ssl.SSLSocket, descriptor: int, number: int, buffer: memoryview) -> str:
+    """Its data piece by piece; returns the digest of what was read."""
+    size, start = os.fstat(descriptor).st_size, number * sparse.WINDOW
+    found = list(sparse.segments(descriptor, start, min(start + sparse.WINDOW, size)))
+    peer_wire.send(connection, {"segments": found})
+    digest = sparse.Digest()
+    for at, length in sparse.pieces(number, size):
+        content = buffer[:length]  # as long as announced, even of a file that has just become shorter: the end tells
+        sparse.read(descriptor, at, content)
+        digest.update(content)
+        for offset, count in sparse.cut(found, at, at + length):
+            connection.sendall(content[offset - at : offset - at + count])
+    return digest.hexdigest()
 
 
 def _lead_on(connection: ssl.SSLSocket, export: _Export, name: str) -> None:

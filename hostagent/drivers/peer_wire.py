@@ -3,9 +3,10 @@
     {"export": …, "secret": …}           → {}
     {"map": name}                        → {"size", "mode", "allocated", "runs": [[first window, how many], …]}
     {"digest": name, "window": n}        → {"digest"}
-    {"read": name, "window": n}          → {"digest", "segments": [[offset, length], …]} and their bytes
+    {"read": name, "window": n}          → {"segments": [[offset, length], …]}, their bytes, {"digest"}
     {"connect": name}                    → {}, and from then on what a UNIX socket says (see `splice`)
-Any of them may be answered with {"error": code, "message": …}.
+Each frame of an answer may be {"error": code, "message": …} instead. Requests are answered in their order, so the next may be
+sent before the answer to the last one is there.
 """
 
 import json
@@ -13,7 +14,7 @@ import socket
 import ssl
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hostagent.contract import HostError
 from hostagent.contract.error import broken, rejected, temporary
@@ -100,7 +101,7 @@ def send(connection: socket.socket, frame: Frame) -> None:
     connection.sendall(_LENGTH.pack(len(body)) + body)
 
 
-def receive(connection: socket.socket) -> Frame:
+def receive(connection: ssl.SSLSocket) -> Frame:
     """Raises: Gone."""
     head = bytearray(_LENGTH.size)
     receive_into(connection, memoryview(head))
@@ -115,11 +116,11 @@ def receive(connection: socket.socket) -> Frame:
         raise Gone("no frame of JSON") from None
 
 
-def receive_into(connection: socket.socket, buffer: memoryview) -> None:
-    """Fill the buffer. Raises: Gone."""
+def receive_into(connection: ssl.SSLSocket, buffer: memoryview) -> None:
+    """Fill the buffer, a record of 16 KiB at a time. Raises: Gone."""
     have, size = 0, len(buffer)
     while have < size:
-        count = connection.recv_into(buffer[have:])
+        count = cast(int, connection.read(size - have, buffer[have:]))  # what recv_into comes to; the stubs say bytes
         if not count:
             raise Gone("the connection was closed")
         have += count

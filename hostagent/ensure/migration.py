@@ -104,8 +104,9 @@ class Departures:
             if status.migration == "left":
                 return DepartureStatus(uuid=uuid, state="left")
             self._generations.accept("vm", uuid, spec.generation)
-            if status.state is not VmState.running:
-                return DepartureStatus(uuid=uuid, state="failed", error=f"not_running: the VM is {status.state}")
+            wanted = VmState.paused if spec.returns else VmState.running
+            if status.state is not wanted:
+                return DepartureStatus(uuid=uuid, state="failed", error=f"not_{wanted}: the VM is {status.state}")
             going = self._going[uuid] = _Going(spec, Gauge(limit=spec.bytes_per_second))
             going.task = asyncio.create_task(self._run(uuid, going))
         assert going.task is not None
@@ -143,7 +144,7 @@ class Departures:
         try:
             await self._peers.open_tunnel(source, spec.directory)
             try:
-                departure = Departure(spec.directory, spec.serial_log, spec.console_listen)
+                departure = Departure(spec.directory, spec.serial_log, spec.console_listen, with_disks=not spec.returns)
                 await self._hypervisor.migrate(uuid, departure, going.gauge)
             finally:
                 broken = await self._peers.close_tunnel(spec.directory)

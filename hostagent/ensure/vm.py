@@ -5,6 +5,7 @@ starts a VM. A newer PUT overtakes one that still waits for a guest to shut down
 """
 
 import asyncio
+import contextlib
 import socket
 import time
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from hostagent.ports.hypervisor import Domain, DomainDisk, DomainStatus, Hypervi
 
 OFF = (VmState.stopped, VmState.crashed)
 PRESS_AGAIN = 10.0  # seconds
-POLL = 0.2  # seconds between looks at a guest that was asked to shut down
+POLL = 0.2  # seconds between looks at a guest that was asked to shut down and of which no word came
 
 
 class Vms:
@@ -30,6 +31,7 @@ class Vms:
         self._generations = generations
         self._events = events
         self._locks = Locks()
+        self._stopping: dict[str, asyncio.Event] = {}  # set when the guest is off
 
     async def open(self) -> None:
         await self._hypervisor.watch(Watcher(self._changed, self._connected))
@@ -49,24 +51,30 @@ class Vms:
             goes_on = current is not None and current.state is VmState.paused and current.boot_token == spec.boot_token
             if goes_on and spec.power == "running":
                 await self._hypervisor.resume(uuid)  # first of all: a guest that has moved waits for it
-            await self._hypervisor.define(domain)
+            is_on = current is not None and current.state not in OFF
+            defining = asyncio.create_task(self._hypervisor.define(domain))
+            try:
+                if is_on and spec.power == "stopped":  # nothing but the guest itself is waited for
+                    await self._stop(uuid, spec)
+            finally:
+                await defining
             if current is None:
                 self._generations.note("vm", uuid, state=VmState.stopped)
-            is_on = current is not None and current.state not in OFF
-            wants_it_off = spec.power == "stopped" or (current and current.boot_token != spec.boot_token)
-            if is_on and wants_it_off and spec.power != "unchanged":
+            restarts = spec.power == "running" and current and current.boot_token != spec.boot_token
+            if is_on and restarts:
                 await self._stop(uuid, spec)
                 is_on = False
             if spec.power == "stopped":
                 self._generations.note("vm", uuid, state=VmState.stopped)
             elif is_on:
                 await self._hypervisor.plug(uuid, domain.disks)
+                await self._hypervisor.plug_nics(uuid, domain.nics)
                 await self._hypervisor.set_media(uuid, domain.cds, spec.force_eject)
             elif spec.power == "running":
                 await self._hypervisor.start(uuid)
                 self._generations.note("vm", uuid, state=VmState.running)
-            if (self._generations.get("vm", uuid) or {}).get("left"):
-                self._generations.note("vm", uuid, left=False)  # it is here again, or is to come
+            if spec.power == "running" and (self._generations.get("vm", uuid) or {}).get("left"):
+                self._generations.note("vm", uuid, left=False)  # it is here again; that it is to come is no news yet
             return await self.get(uuid)
 
     async def get(self, uuid: str) -> VmStatus:
@@ -96,16 +104,23 @@ class Vms:
     async def _stop(self, uuid: str, spec: VmSpec) -> None:
         now = press = time.monotonic()
         give_up = now + spec.stop_timeout
-        while (now := time.monotonic()) < give_up:
-            if now >= press:  # a guest that still boots does not hear the first one
-                await self._hypervisor.shutdown(uuid)
-                press = now + PRESS_AGAIN
-            status = await self._hypervisor.get(uuid)
-            if status is None or status.state in OFF:
-                return
-            self._refuse_overtaken(uuid, spec.generation)
-            await asyncio.sleep(POLL)
-        await self._hypervisor.destroy(uuid)
+        ended = self._stopping[uuid] = asyncio.Event()
+        try:
+            while (now := time.monotonic()) < give_up:
+                if now >= press:  # a guest that still boots does not hear the first one
+                    await self._hypervisor.shutdown(uuid)
+                    press = now + PRESS_AGAIN
+                ended.clear()
+                status = await self._hypervisor.get(uuid)
+                if status is None or status.state in OFF:
+                    return
+                self._refuse_overtaken(uuid, spec.generation)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(POLL):
+                        await ended.wait()
+            await self._hypervisor.destroy(uuid)
+        finally:
+            del self._stopping[uuid]
 
     def _refuse_overtaken(self, uuid: str, generation: int) -> None:
         accepted = self._generations.get("vm", uuid)
@@ -164,6 +179,8 @@ class Vms:
         return "left" if has_left and status.state in OFF else status.migration
 
     def _changed(self, uuid: str, state: VmState, reason: str) -> None:
+        if state in OFF and (waiting := self._stopping.get(uuid)):
+            waiting.set()
         known = self._generations.get("vm", uuid)
         if known is None or (state is VmState.crashed and known.get("state") in OFF):
             return  # not ours, or a start that failed: what is off cannot crash

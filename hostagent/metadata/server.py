@@ -1,8 +1,8 @@
 """HTTP/1.1 for guests: one small protocol over prebuilt documents (RFC 9112), and CloudStack's password port.
 
 Promises: a request costs one look-up; an unknown peer gets 404 and learns nothing; a guest's requests, connections and
-header bytes are bounded, as is its silence. Refuses: bodies, methods other than GET and HEAD (PUT for a token), proxied
-token requests, readers that ask for more than they take. A VM whose tokens are required gets them everywhere: no other
+header bytes are bounded, as is its silence. Refuses: bodies, methods other than GET and HEAD (PUT for a token, POST to phone
+home), proxied token requests, readers that ask for more than they take. A VM whose tokens are required gets them everywhere: no other
 dialect is a way around them. Log lines name the guest, the path and the status, never a document or a token.
 """
 
@@ -23,6 +23,7 @@ from hostagent.metadata.documents import canonical
 from hostagent.metadata.token import LONGEST, Tokens
 
 TOKEN_PATH = "/latest/api/token"  # noqa: S105 (a path)
+PHONE_HOME = "/phone-home"  # where cloud-init says that it is done: what it posts is not looked at
 TOKEN, TTL, FORWARDED = b"x-aws-ec2-metadata-token", b"x-aws-ec2-metadata-token-ttl-seconds", b"x-forwarded-for"
 REASONS = {
     200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
@@ -54,7 +55,7 @@ class Answer(NamedTuple):
 
 @dataclass
 class MetadataServer:
-    """One network's service. `replace` changes the guests at any time; `reads` counts answers by VM.
+    """One network's service. `replace` changes the guests at any time; `reads` and `homes` count by VM.
 
     `requests_per_second` is what one guest may do in the long run; None: no limit.
     """
@@ -63,6 +64,7 @@ class MetadataServer:
     guests: dict[str, Guest]
     tokens: Tokens
     reads: Counter[str]
+    homes: Counter[str] = field(default_factory=Counter)
     requests_per_second: float | None = 200.0
     now: Callable[[], float] = time.time
     allowances: dict[str, Allowance] = field(default_factory=dict)
@@ -98,6 +100,9 @@ class MetadataServer:
         guest = self.guests.get(peer)
         if guest is None:
             return Answer(404)
+        if method == b"POST" and path == PHONE_HOME:
+            self.homes[guest.vm_uuid] += 1
+            return Answer(200)
         if method == b"PUT":
             return self._issue(guest, peer, path, headers)
         if method not in (b"GET", b"HEAD"):
@@ -203,7 +208,7 @@ class Connection(asyncio.Protocol):
         path = self._url.decode("latin-1")
         if not self._server.spend(self._allowance):
             answer = Answer(429)
-        elif self._body:
+        elif self._body and not (method == b"POST" and path == PHONE_HOME):
             answer = Answer(400)
         else:
             answer = self._server.answer(self._peer, method, path, self._headers)

@@ -35,10 +35,11 @@ class Place:
 
 @dataclass
 class Counts:
-    """Since the process started, by NIC and by VM."""
+    """Since the process started, by NIC and (reads, homes) by VM."""
 
     acks: Counter[str]
     reads: Counter[str]
+    homes: Counter[str]
 
 
 def place(network: NetworkSpec) -> Place | None:
@@ -92,7 +93,7 @@ class Endpoint:
         if self.place.userdata:
             loop.add_reader(self._sockets[DNS].fileno(), self._answer_names)
             for port, kind in ((HTTP, MetadataServer), (PASSWORD, PasswordServer)):
-                server = kind(self.network.l3_uuid, guests, self._tokens, self._counts.reads)
+                server = kind(self.network.l3_uuid, guests, self._tokens, self._counts.reads, self._counts.homes)
                 self._web.append(server)
                 self._servers.append(
                     await loop.create_server(server.protocol, sock=self._sockets[port], backlog=BACKLOG)

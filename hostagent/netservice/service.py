@@ -30,7 +30,7 @@ class Service:
         self._snapshot = SnapshotSpec(generation=-1)
         self._endpoints: dict[str, Endpoint] = {}
         self._responders: dict[str, tuple[NetworkSpec, Responder]] = {}
-        self._counts = Counts(Counter(), Counter())
+        self._counts = Counts(Counter(), Counter(), Counter())
         self._tokens = Tokens(_key(directory / KEY))
         self._lock = asyncio.Lock()
 
@@ -39,6 +39,7 @@ class Service:
             generation=self._snapshot.generation,
             dhcp_acks=dict(self._counts.acks),
             metadata_reads=dict(self._counts.reads),
+            phone_homes=dict(self._counts.homes),
         )
 
     async def restore(self) -> None:
@@ -124,7 +125,7 @@ class Service:
     def _forget_counts(self) -> None:
         nics = {port.nic_uuid for network in self._snapshot.networks for port in network.ports}
         vms = {instance.vm_uuid for instance in self._snapshot.instances}
-        for counts, alive in ((self._counts.acks, nics), (self._counts.reads, vms)):
+        for counts, alive in ((self._counts.acks, nics), (self._counts.reads, vms), (self._counts.homes, vms)):
             for key in set(counts) - alive:
                 del counts[key]
 

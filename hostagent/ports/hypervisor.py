@@ -78,6 +78,7 @@ class Departure:
     directory: str
     serial_log: str
     console_listen: str
+    with_disks: bool = True  # else they are there
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,10 @@ class Hypervisor(Protocol):
         """A running domain has these disks, told apart by their serials: missing ones are plugged in, others out.
 
         Raises: in_use when the guest does not let go of one."""
+        ...
+
+    async def plug_nics(self, uuid: str, nics: Sequence[NicSpec]) -> None:
+        """The same of its NICs, told apart by their MAC addresses."""
         ...
 
     async def resize(self, uuid: str, path: str, size: int) -> bool:

@@ -61,6 +61,7 @@ class SimHost(Faults):
         self.disks = SimDisks(storage_bytes)
         self.network = SimNetwork(interfaces, vlan)
         self.hypervisor = SimHypervisor(self.disks, self.network.has_bridge)
+        self.network.boots = self.hypervisor.boots
         self.uploads = SimUploads(self.disks)
         self.records = MemoryRecords()
         self.peers = SimPeers("", self.disks, self.hypervisor)  # of the agent that runs

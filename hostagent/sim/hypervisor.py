@@ -2,10 +2,11 @@
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from hostagent.contract import ConsoleAddress
+from hostagent.contract import ConsoleAddress, NicSpec
 from hostagent.contract.error import broken, rejected
 from hostagent.contract.vm import ConsoleKind, Migration, VmState
 from hostagent.ports.hypervisor import Departure, Domain, DomainDisk, DomainStatus, HypervisorFacts, Watcher
@@ -35,6 +36,7 @@ class SimHypervisor:
         self.locked: set[str] = set()
         self.tunnels: dict[str, SimHypervisor] = {}  # by directory: where they lead
         self.cpu_features: list[str] = ["sse2"]
+        self.boots: Counter[str] = Counter()
         self._consoles: dict[str, set[asyncio.Task[None]]] = {}
         self._path_exists = disks.files.__contains__
         self._disks = disks
@@ -94,6 +96,18 @@ class SimHypervisor:
             if disk.serial not in known and not self._path_exists(disk.path):
                 raise broken("libvirt", f"Could not open '{disk.path}': No such file or directory")
         domain.running = replace(domain.running, disks=tuple(known.get(disk.serial, disk) for disk in disks))
+
+    async def plug_nics(self, uuid: str, nics: Sequence[NicSpec]) -> None:
+        domain = self._domain(uuid)
+        if domain.running is None:
+            return
+        gone = {nic.mac for nic in domain.running.nics} - {nic.mac for nic in nics}
+        if uuid in self.clinging and gone:
+            raise rejected("in_use", "the guest does not let go of the NIC")
+        for nic in nics:
+            if not self._bridge_exists(nic.bridge):
+                raise broken("libvirt", f"cannot get interface MTU on '{nic.bridge}': No such device")
+        domain.running = replace(domain.running, nics=tuple(nics))
 
     async def resize(self, uuid: str, path: str, size: int) -> bool:
         domain = self.domains.get(uuid)
@@ -203,6 +217,7 @@ class SimHypervisor:
         """A domain changes, by the agent's wish or behind its back."""
         domain = self._domain(uuid)
         domain.state, domain.migration = state, ""
+        self.boots[uuid] += reason in ("booted", "reboot")
         if state in OFF:
             domain.running = None
             for console in self._consoles.pop(uuid, ()):

@@ -1,5 +1,7 @@
 """The host's network in memory: keeps the snapshot, checks what a real host would refuse."""
 
+from collections import Counter
+
 from hostagent.contract import NetworkStatus, PhysicalInterface, SnapshotSpec
 from hostagent.contract.error import rejected
 
@@ -10,6 +12,7 @@ class SimNetwork:
         self._interfaces = interfaces
         self._vlan = vlan
         self._bridges: frozenset[str] = frozenset()
+        self.boots: Counter[str] = Counter()  # of guests: each asks for its lease and its metadata once
 
     async def apply(self, snapshot: SnapshotSpec) -> NetworkStatus:
         for bridge in snapshot.bridges:
@@ -25,7 +28,19 @@ class SimNetwork:
         return await self.status()
 
     async def status(self) -> NetworkStatus:
-        return NetworkStatus(generation=self.snapshot.generation)
+        acks = {
+            port.nic_uuid: self.boots[port.vm_uuid]
+            for network in self.snapshot.networks
+            if network.dhcp
+            for port in network.ports
+        }
+        reads = {
+            port.vm_uuid: self.boots[port.vm_uuid]
+            for network in self.snapshot.networks
+            if network.userdata
+            for port in network.ports
+        }
+        return NetworkStatus(generation=self.snapshot.generation, dhcp_acks=acks, metadata_reads=reads)
 
     async def interfaces(self) -> list[PhysicalInterface]:
         return [

@@ -13,7 +13,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # every resource names this module: the HTTP client is loaded
 
 log = logging.getLogger("provider.client")
 POLL = 25  # seconds of one long poll
+STEP = 2  # likewise, where somebody is told of the progress
 PAGE = 1000  # inventories of one answer
 GRACE = 60  # seconds that the control plane's own time-out comes later than ours
 UNDO_LIMIT = 120.0  # seconds that a cancelled job may take to undo its work
@@ -139,6 +140,15 @@ class ControlPlane:
         found, self._heard.warnings = getattr(self._heard, "warnings", []), []
         return list(dict.fromkeys(found))
 
+    @contextlib.contextmanager
+    def telling(self, tell: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+        """While this thread's jobs run, `tell` is told how far they are: `done` and `total` in bytes, `text`, `remaining`."""
+        self._heard.tell = tell
+        try:
+            yield
+        finally:
+            self._heard.tell = None
+
     def settle(self, job: str, timeout: float) -> None:
         """Wait until a job of an earlier process has ended in any way."""
         deadline = time.monotonic() + timeout
@@ -226,18 +236,22 @@ class ControlPlane:
         if answer is not None and answer.status != 202:
             raise self._failure(call, answer)
         log.debug("%s runs as job %s", call, job)
+        tell, told = getattr(self._heard, "tell", None), None
         while True:
             left = deadline - time.monotonic()
             if left <= 0:
                 return self._cancel(call, job, TimedOut(f"{call} did not end within {timeout:.0f} s."))
             try:
-                answer = self._poll(job, min(POLL, max(1, int(left))), self._stop)
+                answer = self._poll(job, min(STEP if tell else POLL, max(1, int(left))), self._stop)
             except Interrupted:
                 return self._cancel(call, job, Stopped(f"{call} was interrupted."))
             if answer.status != 202:
                 return self._outcome(call, job, answer)
             if progress := answer.body.get("progress"):
                 log.info("%s: %s", call, progress)
+                if tell and progress != told:
+                    tell(progress)
+                told = progress
             if self._stop.is_set():
                 return self._cancel(call, job, Stopped(f"{call} was interrupted."))
 

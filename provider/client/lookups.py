@@ -145,7 +145,7 @@ class Lookups:
 
         In one answer: between two pages something may come or go, and what is not found is taken for gone.
         """
-        for limit in (FIRST, MOST):
+        for limit in (FIRST, MOST) if desk.total <= FIRST else (MOST,):
             before, answer = self._changes, self._get(kind.all(limit))
             desk.total, found = int(answer["total"]), answer["inventories"]
             if len(found) >= desk.total:

@@ -24,6 +24,24 @@ def conditions() -> Attr:
     )
 
 
+def searched(*, named: bool) -> dict[str, Attr]:
+    """What is to be found; by name, too, what has one."""
+    found = {"conditions": conditions()}
+    if named:
+        found["name"] = optional(STRING, "The exact name.", validators=(validate.length(1, 255),))
+        found["name_pattern"] = optional(
+            STRING, "A pattern of the name: `%` stands for any text, `_` for any character."
+        )
+    return found
+
+
+def wanted(config: Object) -> list[str]:
+    """The same as conditions of a query."""
+    found = list(config["conditions"] or [])
+    found += [f"name={config['name']}"] if config.get("name") is not None else []
+    return found + ([f"name~={config['name_pattern']}"] if config.get("name_pattern") is not None else [])
+
+
 class Inventories:
     def __init__(self, resource: Findable) -> None:
         self.resource = resource
@@ -33,25 +51,16 @@ class Inventories:
     @cached_property
     def schema(self) -> Schema:
         found = Nested("list", read_only(self.resource.schema.attributes))
-        attributes = {
-            "conditions": conditions(),
-            self.noun: computed(found, "What was found, in the order of creation."),
-        }
-        if "name" in self.resource.schema.attributes:
-            attributes["name"] = optional(STRING, "The exact name.", validators=(validate.length(1, 255),))
-            attributes["name_pattern"] = optional(
-                STRING, "A pattern of the name: `%` stands for any text, `_` for any character."
-            )
+        attributes = searched(named="name" in self.resource.schema.attributes)
+        attributes[self.noun] = computed(found, "What was found, in the order of creation.")
         return Schema(
             attributes, f"Lists by name and conditions: {self.resource.schema.description.partition('.')[0]}."
         )
 
     def read(self, context: Context, config: Object) -> Object:
-        wanted = list(config["conditions"] or [])
-        wanted += [f"name={config['name']}"] if config.get("name") is not None else []
-        wanted += [f"name~={config['name_pattern']}"] if config.get("name_pattern") is not None else []
         names = read_only(self.resource.schema.attributes)
-        there = [one for one in context.client.every(self.resource.collection, wanted) if not self.resource.gone(one)]
+        every = context.client.every(self.resource.collection, wanted(config))
+        there = [one for one in every if not self.resource.gone(one)]
         self.resource.foresee(context, there)
         described = [self.resource.describe(context, inventory) for inventory in there]
         found = [{name: whole[name] for name in names} for whole in described]

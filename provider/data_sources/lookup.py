@@ -14,8 +14,9 @@ from provider.framework.types import Value
 
 # No fact of the same name stands behind them.
 WISHES_ONLY = (
-    *("timeouts", "expunge", "deletion_protection", "allow_restart", "migrate_running"),
+    *("timeouts", "expunge", "deletion_protection", "allow_restart", "migrate_running", "leave_stopped"),
     *("user_data_on_change", "user_data_wo_version", "iso_uuids", "boot_order_once"),
+    *("password_wo_version", "credentials_file", "wait_for", "wait_timeout"),
 )  # fmt: skip
 
 

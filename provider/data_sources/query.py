@@ -12,10 +12,13 @@ from provider.framework.schema import Schema, computed, optional, required
 from provider.framework.types import BOOL, NUMBER, STRING, list_of
 
 COLLECTIONS = {
+    "AccessKey": "accesskeys",
     "Account": "accounts",
+    "AccountResourceRef": "accounts/resources/refs",
     "BackupStorage": "backup-storage",
     "Cluster": "clusters",
     "DiskOffering": "disk-offerings",
+    "GlobalConfig": "global-configurations",
     "Host": "hosts",
     "Image": "images",
     "InstanceOffering": "instance-offerings",
@@ -23,8 +26,11 @@ COLLECTIONS = {
     "L2Network": "l2-networks",
     "L3Network": "l3-networks",
     "LocalStorageResourceRef": "primary-storage/local-storage/resource-refs",
+    "NetworkServiceL3NetworkRef": "l3-networks/network-services/refs",
     "NetworkServiceProvider": "network-services/providers",
     "PrimaryStorage": "primary-storage",
+    "Quota": "accounts/quotas",
+    "SharedResource": "accounts/resources",
     "SystemTag": "system-tags",
     "UserTag": "user-tags",
     "VmInstance": "vm-instances",

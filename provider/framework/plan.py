@@ -6,13 +6,14 @@ proposed → defaults → if anything differs: computed values become unknown un
 
 import copy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from provider.framework.diagnostics import Diagnostics, Path
 from provider.framework.schema import Attr, Nested, Schema
 from provider.framework.types import UNKNOWN, Value, canonical_set
 
 Object = dict[str, Value]
+Deferral = Literal["resource config unknown", "provider config unknown", "absent prerequisite"]
 
 
 @dataclass
@@ -26,6 +27,8 @@ class Plan:
     diagnostics: Diagnostics
     replace: list[Path] = field(default_factory=list)
     client: Any = None  # to ask what the server would say; None where there is none
+    may_wait: bool = False  # whether this Terraform can leave the change to a later plan
+    deferred: Deferral | None = None  # why it has to, in a plan that may wait
 
     def changes(self, name: str) -> bool:
         """Whether the attribute will be another one (or is not known yet); True for everything of a create."""
@@ -56,11 +59,22 @@ def replaced(attributes: dict[str, Attr], prior: Object, planned: Object, at: Pa
             paths.append(path)
         elif nested and isinstance(before, (list, dict)) and isinstance(after, (list, dict)):
             for step, was, will in _pairs(nested, before, after):
-                paths += replaced(nested.attributes, was, will, (*path, *step))
+                if isinstance(was, dict) and isinstance(will, dict):
+                    paths += replaced(nested.attributes, was, will, (*path, *step))
+                elif will is UNKNOWN and any(member.replace for member in nested.attributes.values()):
+                    paths.append((*path, *step))
     return paths
 
 
-def _pairs(nested: Nested, before: Value, after: Value) -> list[tuple[Path, Object, Object]]:
+def unfilled(schema: Schema, config: Object) -> Object:
+    """What was written, and everything else unknown: of what cannot be asked yet."""
+    return {
+        name: UNKNOWN if one.is_computed and config.get(name) is None else config.get(name)
+        for name, one in schema.attributes.items()
+    }
+
+
+def _pairs(nested: Nested, before: Value, after: Value) -> list[tuple[Path, Value, Value]]:
     """Elements that are in both; an element that comes or goes decides nothing by itself."""
     match nested.nesting:
         case "single":

@@ -4,15 +4,17 @@ Methods get plain Python and raise `Refused` (or any exception that the provider
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from provider.framework.diagnostics import Diagnostics, Path, Refused
 from provider.framework.function import Function
 from provider.framework.plan import Object, Plan
-from provider.framework.schema import Schema
+from provider.framework.schema import Attr, Nested, Schema
 from provider.framework.types import Value
+
+Finder = Callable[[Object], str | None]
 
 
 @dataclass
@@ -31,8 +33,11 @@ class Resource:
 
     type_name: str
     schema: Schema
-    identity: ClassVar[str | None] = None  # the attribute that tells it from all others; `import_state` takes it
+    # The attributes that tell it from all others; `import_state` takes their values with a slash between.
+    identity: ClassVar[tuple[str, ...]] = ()
     imported_by: ClassVar[tuple[str, str]] = ("its uuid", "0123456789abcdef0123456789abcdef")  # and an example
+    # From the state of one version of the schema to that of the next, by the older version.
+    upgraders: ClassVar[Mapping[int, Callable[[Object], Object]]] = {}
 
     def noticed(self, state: Object) -> None:
         """Terraform has this in its state; called before anything is planned, without a client."""
@@ -62,6 +67,14 @@ class Resource:
         """The state of an existing resource, whole."""
         raise NotImplementedError
 
+    def moves_from(self) -> Mapping[str, Finder]:
+        """Resources of other providers that mean the same, each with what finds the id to import by in its state."""
+        return {}
+
+    def configuration(self, state: Object) -> Object:
+        """What somebody would write to have this state: no facts, and nothing that goes without saying."""
+        return {name: _as_written(one, state[name]) for name, one in self.schema.attributes.items()}
+
 
 class DataSource(Protocol):
     type_name: str
@@ -84,6 +97,37 @@ class EphemeralResource(Protocol):
         """The command needs it no more. `context.private` is as `open` left it."""
 
 
+@dataclass(frozen=True)
+class Found:
+    """`state` has at least the resource's identity."""
+
+    state: Object
+    display_name: str
+
+
+class ListResource(Protocol):
+    """Finds what exists of the resource of the same name."""
+
+    type_name: str
+
+    @property
+    def schema(self) -> Schema: ...
+
+    def list(self, context: Context, config: Object, *, whole: bool) -> Iterator[Found]:
+        """One by one, as they are found; with their whole state if wished. Nobody may ask for all of them."""
+
+
+class Action(Protocol):
+    type_name: str
+    schema: Schema
+
+    def plan(self, context: Context, config: Object) -> None:
+        """Refuse what could not be done now; change nothing."""
+
+    def invoke(self, context: Context, config: Object, tell: Callable[[str], None]) -> None:
+        """Do it, and `tell` how far it is."""
+
+
 class Provider(Protocol):
     """`configure` returns what `Context.client` will be; it runs before any resource call that has a client."""
 
@@ -92,6 +136,8 @@ class Provider(Protocol):
     data_sources: Sequence[DataSource]
     functions: Sequence[Function]
     ephemeral_resources: Sequence[EphemeralResource]
+    list_resources: Sequence[ListResource]
+    actions: Sequence[Action]
 
     def configure(self, config: Object, stop: threading.Event, diagnostics: Diagnostics) -> Any: ...
 
@@ -103,3 +149,25 @@ class Provider(Protocol):
 
     def remarks(self, client: Any, config: Object) -> Diagnostics:
         """What is to be said of the change that this thread has just made, besides its result."""
+
+
+def _as_written(attribute: Attr, value: Value) -> Value:
+    written = attribute.required or attribute.optional
+    nothing = value in ([], {}, "") or (attribute.default is not None and value == attribute.default)
+    if value is None or not written or attribute.write_only or (nothing and not attribute.required):
+        return None
+    return _each(attribute.nested, value) if attribute.nested else value
+
+
+def _each(nested: Nested, value: Value) -> Value:
+    """A nested attribute without the facts in it."""
+
+    def one(element: Object) -> Object:
+        return {name: _as_written(member, element[name]) for name, member in nested.attributes.items()}
+
+    match nested.nesting:
+        case "single":
+            return one(value)
+        case "map":
+            return {key: one(element) for key, element in value.items()}
+    return [one(element) for element in value]

@@ -73,9 +73,14 @@ def object_of(members: dict[str, Type]) -> Type:
 
 
 def canonical_set(elements: list[Value]) -> list[Value]:
-    """The elements in a fixed order, without repetition."""
-    by_key = {json.dumps(element, sort_keys=True, default=repr): element for element in elements}
-    return [by_key[key] for key in sorted(by_key)]
+    """The elements in a fixed order, without repetition. Two that are not known yet may turn out to be two."""
+
+    def key(element: Value) -> str:
+        return json.dumps(element, sort_keys=True, default=repr)
+
+    known = {key(element): element for element in elements if wholly_known(element)}
+    unknown = [element for element in elements if not wholly_known(element)]
+    return [known[one] for one in sorted(known)] + sorted(unknown, key=key)
 
 
 def conform(value: Value, type_: Type) -> Value:

@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from provider.framework.diagnostics import Diagnostics, Path, spelled
 from provider.framework.schema import Attr, Schema, Validator
@@ -18,6 +19,14 @@ def check(schema: Schema, config: dict[str, Value], diagnostics: Diagnostics) ->
     for rule in schema.rules:
         for path, complaint in rule(config):
             diagnostics.error(f"Invalid {spelled(path)}", complaint, path)
+
+
+def must_not_be_written(schema: Schema, config: dict[str, Value], diagnostics: Diagnostics) -> None:
+    """For a Terraform that would keep a write-only value."""
+    for name, attribute in schema.attributes.items():
+        if attribute.write_only and config.get(name) is not None:
+            detail = f"{name} is never stored, which takes Terraform 1.11 or newer: this one would store it."
+            diagnostics.error(f"{name} needs a newer Terraform", detail, (name,))
 
 
 def _check_attribute(attribute: Attr, value: Value, path: Path, diagnostics: Diagnostics) -> None:
@@ -79,26 +88,44 @@ def between(lowest: int, highest: int) -> Validator:
     return validator
 
 
-def one_of(*allowed: str) -> Validator:
-    def validator(value: str) -> str | None:
-        return None if value in allowed else f"{value!r} is not one of {', '.join(map(repr, allowed))}."
+@dataclass(frozen=True)
+class OneOf:
+    """The bindings read from it what there is to choose from."""
 
-    return validator
+    allowed: tuple[str, ...]
+
+    def __call__(self, value: str) -> str | None:
+        return None if value in self.allowed else f"{value!r} is not one of {', '.join(map(repr, self.allowed))}."
 
 
-def each(validator: Validator) -> Validator:
+def one_of(*allowed: str) -> OneOf:
+    return OneOf(allowed)
+
+
+@dataclass(frozen=True)
+class Each:
     """Apply `validator` to every known element of a list, set or map."""
 
-    def over(values: list[Value] | dict[str, Value]) -> str | None:
+    validator: Validator
+
+    def __call__(self, values: list[Value] | dict[str, Value]) -> str | None:
         for value in values.values() if isinstance(values, dict) else values:
             if value is None:
                 return "An element is null."
-            complaint = None if value is UNKNOWN else validator(value)
+            complaint = None if value is UNKNOWN else self.validator(value)
             if complaint:
                 return complaint
         return None
 
-    return over
+
+def each(validator: Validator) -> Each:
+    return Each(validator)
+
+
+def choices(attribute: Attr) -> tuple[str, ...]:
+    """What the attribute, or each of its elements, may be; nothing when that is open."""
+    inner = (one.validator if isinstance(one, Each) else one for one in attribute.validators)
+    return next((one.allowed for one in inner if isinstance(one, OneOf)), ())
 
 
 def filled(value: list[Value]) -> str | None:

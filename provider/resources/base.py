@@ -4,7 +4,7 @@ The attribute `cluster_uuid` is the field `clusterUuid`, unless `names` says oth
 where the control plane says the same in other words, so that the next plan is empty.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NoReturn
 
@@ -14,9 +14,11 @@ from provider.client.errors import wire_name
 from provider.framework import validate
 from provider.framework.diagnostics import Partial, Path, Refused, spelled
 from provider.framework.plan import Object
-from provider.framework.resource import Context, Resource
+from provider.framework.resource import Context, Finder, Resource
 from provider.framework.schema import Attr, Nested, computed, optional, required
 from provider.framework.types import BOOL, STRING, UNKNOWN, Value, set_of, wholly_known
+from provider.resources.enablement import wished
+from provider.resources.moved_from import MOVES
 
 DEFAULT_TIMEOUT = "10m"
 PROTECTION: Path = ("deletion_protection",)
@@ -76,17 +78,20 @@ class Links:
 class Table(Resource):
     """The generic resource. Subclasses state the class attributes and override what is special."""
 
-    identity: ClassVar[str | None] = "uuid"
+    identity: ClassVar[tuple[str, ...]] = ("uuid",)
     collection: ClassVar[str]  # "zones"
     create_api: ClassVar[tuple[str, str]]  # API name and path
     update_action: ClassVar[str]  # "updateZone"
     delete_api: ClassVar[str]  # "DeleteZone"
+    expunge_action: ClassVar[str] = ""  # "expungeImage": of what can be recovered for a while after its deletion
+    state_action: ClassVar[str] = ""  # "changeZoneState", of what has a `state` to choose
     named: ClassVar[tuple[str, ...]] = ("name", "description")
     creates_with: ClassVar[tuple[str, ...]] = ()  # attributes besides name and description
     updates: ClassVar[tuple[str, ...]] = ()  # likewise
     names: ClassVar[dict[str, str]] = {}  # attribute → field, where it is not its camelCase
     constants: ClassVar[dict[str, Any]] = {}  # parameters that every create sends
     links: ClassVar[tuple[Links, ...]] = ()
+    unqueryable: ClassVar[frozenset[str]] = frozenset()  # attributes by which nothing can be listed
     limits: ClassVar[dict[str, str]] = {}  # default time-outs that differ from DEFAULT_TIMEOUT
 
     # Changes.
@@ -98,6 +103,7 @@ class Table(Resource):
             bare["deletion_protection"] = False  # what was made by halves is to be made anew
         try:
             self.build(context, uuid, planned)
+            self._enable(context, uuid, "Enabled", planned, "create")
         except Exception as error:
             self._undo_create(context, bare, error)
         try:
@@ -106,9 +112,13 @@ class Table(Resource):
             raise Partial(error, bare) from error
 
     def build(self, context: Context, uuid: str, planned: Object) -> None:
-        """What a new resource needs besides its creating call; when it fails, the resource is removed."""
+        """What a new resource needs besides its creating call; when it fails, the resource is removed.
+
+        Some of it may be there: the call may be that of an apply that was killed.
+        """
+        there = context.client.find(self.collection, uuid) or {} if self.links else {}
         for links in self.links:
-            self._relink(context, links, uuid, [], planned)
+            self._relink(context, links, uuid, there.get(links.field, []), planned)
 
     def make(self, context: Context, planned: Object) -> str:
         """The creating call; the uuid of what exists now."""
@@ -131,7 +141,7 @@ class Table(Resource):
             client.create(
                 call,
                 path,
-                parameters | {"resourceUuid": note.resource},
+                parameters | self.secrets(context, planned) | {"resourceUuid": note.resource},
                 job=note.job,
                 tags=tags,
                 user_tags=client.default_tags,
@@ -146,13 +156,22 @@ class Table(Resource):
         """Parameters of the create that are not plain attributes."""
         return {}
 
+    def secrets(self, context: Context, planned: Object) -> dict[str, Any]:
+        """Parameters of the create that are noted nowhere."""
+        return {}
+
     def tags(self, context: Context, planned: Object) -> list[str]:
         return []
 
     def update(self, context: Context, prior: Object, planned: Object) -> Object:
         uuid = prior["uuid"]
         try:
-            changed = [name for name in (*self.named, *self.updates) if planned[name] != prior[name]]
+            self.update_first(context, prior, planned)
+            changed = [
+                name
+                for name in (*self.named, *self.updates)
+                if planned[name] != prior[name] and planned[name] is not UNKNOWN
+            ]
             if changed:
                 # What the user no longer states is emptied; a text that is left out would stay.
                 parameters = {self.field(name): "" if planned[name] is None else planned[name] for name in changed}
@@ -161,10 +180,26 @@ class Table(Resource):
             for links in self.links:
                 self._relink(context, links, uuid, prior[links.attribute] or [], planned)
             self.update_more(context, prior, planned)
+            self._enable(context, uuid, prior.get("state"), planned, "update")
         except Exception as error:
             # Some of it may have happened: the state is what the control plane says now.
             raise Partial(error, self.read(context, prior) or prior) from error
         return self._present(context, uuid, planned)
+
+    def _enable(self, context: Context, uuid: str, now: str | None, planned: Object, kind: str) -> None:
+        """Last of all: what is disabled may refuse what else is to be done to it."""
+        event = wished(planned, now) if self.state_action else None
+        if event is not None:
+            parameters = {"stateEvent": event} | self.state_parameters(planned)
+            path, limit = f"/{self.collection}/{uuid}", self.limit(kind, planned)
+            context.client.action(path, self.state_action, parameters, timeout=limit)
+
+    def state_parameters(self, planned: Object) -> dict[str, Any]:
+        """What a change of the state needs besides."""
+        return {}
+
+    def update_first(self, context: Context, prior: Object, planned: Object) -> None:
+        """What must be there before the fields of the updating API change."""
 
     def update_more(self, context: Context, prior: Object, planned: Object) -> None:
         """Changes that are neither fields of the updating API nor links."""
@@ -180,12 +215,31 @@ class Table(Resource):
         return Refused(f"{what} is protected", f"{change}, and deletion_protection is true: {how}", PROTECTION)
 
     def delete(self, context: Context, state: Object) -> None:
+        """For good, unless an attribute `expunge` says otherwise."""
         client: ControlPlane = context.client
-        if client.find(self.collection, state["uuid"]) is None:
+        path, limit = f"/{self.collection}/{state['uuid']}", self.limit("delete", state)
+        inventory = client.find(self.collection, state["uuid"])
+        if inventory is None:
             return
+        expunges = bool(self.expunge_action) and state.get("expunge") is not False
+        if expunges:
+            self.must_be_ours(context, inventory)
+        if not self.gone(inventory):
+            self.release(context, inventory, state)
+            # In one job, so that no Ctrl-C comes between deleting and expunging.
+            client.delete(self.delete_api, f"{path}?expunge=true" if expunges else path, timeout=limit)
+        if expunges and client.find(self.collection, state["uuid"]) is not None:
+            client.action(path, self.expunge_action, {}, timeout=limit)
+
+    def must_be_ours(self, context: Context, inventory: Inventory) -> None:
+        """Raises Refused when what others made would be deleted for good with it."""
+
+    def release(self, context: Context, inventory: Inventory, state: Object) -> None:
+        """What stays is let go of before the deletion."""
         for links in self.links:
-            self._relink(context, links, state["uuid"], state[links.attribute] or [], state | {links.attribute: []})
-        client.delete(self.delete_api, f"/{self.collection}/{state['uuid']}", timeout=self.limit("delete", state))
+            # A create that failed half-way may have planned more than it attached.
+            attached = [one for one in state[links.attribute] or [] if one in inventory.get(links.field, [])]
+            self._relink(context, links, state["uuid"], attached, state | {links.attribute: []})
 
     def _relink(self, context: Context, links: Links, uuid: str, before: list[str], planned: Object) -> None:
         client: ControlPlane = context.client
@@ -220,6 +274,10 @@ class Table(Resource):
     def gone(self, inventory: Inventory) -> bool:
         """Whether an inventory that is still listed counts as absent."""
         return False
+
+    def stands_alone(self, inventory: Inventory) -> bool:
+        """Whether an inventory is a resource of its own, not a part of another."""
+        return True
 
     def _present(self, context: Context, uuid: str, planned: Object) -> Object:
         """The state after a change: what was planned, with what only the control plane knows."""
@@ -257,6 +315,9 @@ class Table(Resource):
         """The state of something that is in no configuration yet: all that is known."""
         empty: Object = dict.fromkeys(self.schema.attributes) | self.imported_defaults()
         return self.merge(context, inventory, empty | {"uuid": inventory["uuid"]})
+
+    def moves_from(self) -> Mapping[str, Finder]:
+        return MOVES.get(self.type_name, {})
 
     def imported_defaults(self) -> Object:
         return {name: one.default for name, one in self.schema.attributes.items() if one.default is not None}

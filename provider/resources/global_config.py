@@ -1,14 +1,16 @@
 """steppe_global_config: one entry of the global configuration. It always exists: destroying it resets it to its default."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from provider.client.control_plane import ControlPlane, Inventory
 from provider.framework import validate
 from provider.framework.diagnostics import Refused
 from provider.framework.plan import Object
-from provider.framework.resource import Context, Resource
+from provider.framework.resource import Context, Finder, Resource
 from provider.framework.schema import Schema, computed, required
 from provider.framework.types import STRING
+from provider.resources.moved_from import MOVES
 
 LIMIT = 60.0  # seconds
 KEY = validate.matches(r"[A-Za-z][\w.]*", "a word such as vm.cpuMode")
@@ -23,6 +25,7 @@ def _fetch(client: ControlPlane, category: str, name: str) -> Object:
 
 class GlobalConfig(Resource):
     type_name = "steppe_global_config"
+    identity: ClassVar[tuple[str, ...]] = ("category", "name")
     imported_by: ClassVar[tuple[str, str]] = ("category and name", "kvm/vm.cpuMode")
     schema = Schema(
         {
@@ -49,6 +52,9 @@ class GlobalConfig(Resource):
     def delete(self, context: Context, state: Object) -> None:
         entry = {name: state[name] for name in ("category", "name")}
         context.client.action("/global-configurations", "resetGlobalConfig", entry, timeout=LIMIT)
+
+    def moves_from(self) -> Mapping[str, Finder]:
+        return MOVES[self.type_name]
 
     def import_state(self, context: Context, identifier: str) -> Object:
         category, slash, name = identifier.partition("/")

@@ -5,6 +5,7 @@ from provider.framework.plan import Object
 from provider.framework.schema import Schema, computed, optional, required
 from provider.framework.types import STRING
 from provider.resources.base import Links, Table, identity, references, timeouts
+from provider.resources.enablement import state
 
 
 class ImageStore(Table):
@@ -12,6 +13,7 @@ class ImageStore(Table):
     collection = "backup-storage"
     update_action = "updateBackupStorage"
     delete_api = "DeleteBackupStorage"
+    state_action = "changeBackupStorageState"
     creates_with = ("url", "hostname")
     links = (
         Links(
@@ -38,9 +40,9 @@ class ImageStore(Table):
                 validators=(validate.length(1, 255),),
             ),
             "zone_uuids": references("", "UUIDs of the zones whose hosts may fetch images from the store."),
-            "state": computed(STRING, "`Enabled` or `Disabled`."),
             "status": computed(STRING, "`Connected` when the directory is usable."),
         }
+        | state("A disabled one takes no new images.")
         | timeouts(),
         "An image store: the control plane keeps images there and serves them to the hosts.",
     )

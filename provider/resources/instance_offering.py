@@ -1,9 +1,10 @@
 """steppe_instance_offering: a size for VMs."""
 
 from provider.framework import validate
-from provider.framework.schema import Schema, computed, required
-from provider.framework.types import NUMBER, STRING
+from provider.framework.schema import Schema, required
+from provider.framework.types import NUMBER
 from provider.resources.base import Table, identity, timeouts
+from provider.resources.enablement import state
 
 MINIMUM_MEMORY = 16 << 20  # bytes
 
@@ -14,6 +15,7 @@ class InstanceOffering(Table):
     create_api = ("CreateInstanceOffering", "/instance-offerings")
     update_action = "updateInstanceOffering"
     delete_api = "DeleteInstanceOffering"
+    state_action = "changeInstanceOfferingState"
     creates_with = ("cpu_num", "memory_size")
     constants = {"cpuSpeed": 1000}
     schema = Schema(
@@ -28,8 +30,8 @@ class InstanceOffering(Table):
                 replace=True,
                 validators=(validate.between(MINIMUM_MEMORY, 2**63 - 1),),
             ),
-            "state": computed(STRING, "`Enabled` or `Disabled`."),
         }
+        | state("A disabled one makes no new VMs.")
         | timeouts(),
         "An instance offering: the CPUs and the memory that a VM gets.",
     )

@@ -4,6 +4,7 @@ from provider.framework import validate
 from provider.framework.schema import Schema, computed, required
 from provider.framework.types import NUMBER, STRING
 from provider.resources.base import Links, Table, identity, reference, references, timeouts
+from provider.resources.enablement import state
 
 
 class LocalStorage(Table):
@@ -12,6 +13,7 @@ class LocalStorage(Table):
     create_api = ("AddLocalPrimaryStorage", "/primary-storage/local-storage")
     update_action = "updatePrimaryStorage"
     delete_api = "DeletePrimaryStorage"
+    state_action = "changePrimaryStorageState"
     creates_with = ("url", "zone_uuid")
     links = (
         Links(
@@ -33,9 +35,9 @@ class LocalStorage(Table):
             ),
             "zone_uuid": reference("the zone that the storage lies in"),
             "cluster_uuids": references("", "UUIDs of the clusters whose hosts use the storage."),
-            "state": computed(STRING, "`Enabled` or `Disabled`."),
             "total_capacity": computed(NUMBER, "Size on all connected hosts together, in bytes.", keep=False),
         }
+        | state("No volume is made on a disabled one or moved to it.")
         | timeouts(),
         "A local primary storage: one directory on each host, which holds the volumes of the VMs there.",
     )

@@ -12,8 +12,9 @@ from provider.framework.diagnostics import Path, Refused
 from provider.framework.plan import Object, Plan
 from provider.framework.resource import Context
 from provider.framework.schema import Nested, Schema, computed, optional, required
-from provider.framework.types import STRING, UNKNOWN, Value, list_of, set_of
+from provider.framework.types import STRING, UNKNOWN, Value, list_of, set_of, wholly_known
 from provider.resources.base import Table, identity, reference, same_or, timeouts
+from provider.resources.enablement import state
 
 SERVICES = ("DHCP", "Userdata")
 RANGE_FIELDS = ("start_ip", "end_ip", "netmask", "gateway")
@@ -30,10 +31,11 @@ RANGE = Nested(
 
 def _ranges_make_sense(config: dict[str, Value]) -> Iterator[tuple[Path, str]]:
     ranges, cidr = config.get("ip_ranges"), config.get("cidr")
-    if ranges is not None and cidr is not None:
-        yield ("cidr",), "cidr and ip_ranges exclude each other: cidr is one range over the whole network."
     if not isinstance(ranges, list):
         return
+    whole = _range_of(cidr) if isinstance(cidr, str) else None
+    if whole and wholly_known(ranges) and [tuple(one[name] for name in RANGE_FIELDS) for one in ranges] != [whole]:
+        yield ("cidr",), f"cidr is the range {whole[0]} to {whole[1]}, ip_ranges say something else: leave one out."
     for index, one in enumerate(ranges):
         values = [one.get(name) if isinstance(one, dict) else None for name in RANGE_FIELDS]
         if not all(isinstance(value, str) for value in values):
@@ -56,6 +58,7 @@ class Network(Table):
     create_api = ("CreateL3Network", "/l3-networks")
     update_action = "updateL3Network"
     delete_api = "DeleteL3Network"
+    state_action = "changeL3NetworkState"
     creates_with = ("l2_network_uuid", "dns_domain")
     updates = ("dns_domain",)
     schema = Schema(
@@ -65,14 +68,14 @@ class Network(Table):
             "cidr": optional(
                 STRING,
                 "The network as a whole, e.g. `10.0.0.0/24`: the first address becomes the gateway, guests get the "
-                "others. Instead of `ip_ranges`.",
+                "others. Instead of `ip_ranges`, or in agreement with it.",
                 computed=True,
                 keep=True,
                 validators=(validate.cidr,),
             ),
             "ip_ranges": optional(
                 RANGE,
-                "Addresses for guests. Instead of `cidr`.",
+                "Addresses for guests. Instead of `cidr`, or in agreement with it.",
                 computed=True,
                 keep=True,
                 validators=(validate.filled,),
@@ -91,8 +94,8 @@ class Network(Table):
             ),
             "service_ip": computed(STRING, "Address of the services, once they are in use.", keep=False),
             "zone_uuid": computed(STRING, "UUID of the zone."),
-            "state": computed(STRING, "`Enabled` or `Disabled`."),
         }
+        | state("A disabled one takes no new VMs; those that are on it go on.")
         | timeouts(),
         "A flat network (L3): addresses, DNS and services on an L2 network.",
         rules=(_ranges_make_sense,),
@@ -109,13 +112,10 @@ class Network(Table):
             if plan.config[other] is None and plan.config[one] is not None and plan.changes(one):
                 plan.planned[other] = UNKNOWN
 
-    def build(self, context: Context, uuid: str, planned: Object) -> None:
-        self._bring_ranges(context, uuid, [], planned)
-        self._bring_dns(context, uuid, [], planned)
-        self._bring_services(context, uuid, [], planned)
-
     def update_more(self, context: Context, prior: Object, planned: Object) -> None:
-        uuid = prior["uuid"]
+        self.build(context, prior["uuid"], planned)
+
+    def build(self, context: Context, uuid: str, planned: Object) -> None:
         inventory = context.client.find(self.collection, uuid) or {}
         self._bring_ranges(context, uuid, inventory.get("ipRanges", []), planned)
         self._bring_dns(context, uuid, inventory.get("dns", []), planned)
@@ -178,6 +178,10 @@ class Network(Table):
         merged["dns"] = actual if actual or written else written
         merged["service_ip"] = context.client.get(f"/l3-networks/{state['uuid']}/dhcp-ip").get("ip")
         return merged
+
+    def configuration(self, state: Object) -> Object:
+        written = super().configuration(state)
+        return written | ({"ip_ranges": None} if written["cidr"] else {})
 
 
 def _camel(name: str) -> str:

@@ -4,7 +4,7 @@ A VM's user data, keys and host name have attributes of their own: say a thing t
 """
 
 from provider.client import pending
-from provider.client.control_plane import ControlPlane
+from provider.client.control_plane import ControlPlane, Inventory
 from provider.framework import validate
 from provider.framework.diagnostics import Refused
 from provider.framework.plan import Object
@@ -65,6 +65,10 @@ class _Tag(Table):
             if one["tag"] == planned["tag"]:
                 detail = f"The resource has it already ({one['uuid']}): import it, or state it in one place only."
                 raise Refused("The tag exists", detail, ("tag",))
+
+    def stands_alone(self, inventory: Inventory) -> bool:
+        """What the control plane notes by itself stays out of configurations."""
+        return not inventory.get("inherent")
 
     def delete(self, context: Context, state: Object) -> None:
         context.client.delete(self.delete_api, f"/tags/{state['uuid']}", timeout=self.limit("delete", state))

@@ -5,6 +5,7 @@ User data, keys, host name and static addresses are system tags of the VM at the
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from provider.client.control_plane import ControlPlane, Inventory
@@ -16,8 +17,9 @@ from provider.framework.schema import Attr, Nested, Schema, computed, optional, 
 from provider.framework.types import BOOL, NUMBER, STRING, UNKNOWN, Value, list_of, set_of
 from provider.resources.base import Table, deletion_protection, identity, reference, timeouts
 from provider.resources.foreign import must_have_no_snapshots, release_data_volumes
-from provider.resources.placement import PLACES, host_of
+from provider.resources.placement import PLACES, host_of, waits_for_host
 from provider.resources.vm_move import CONSENT, move, plan_move
+from provider.resources.vm_networks import as_stated, attach_new, detach_gone, plan_networks, uuids_of
 from provider.resources.vm_start import (
     SETTINGS,
     START,
@@ -30,6 +32,7 @@ from provider.resources.vm_start import (
     starts_later,
 )
 from provider.resources.vm_tags import OWN, TAGS, VmTags, user_data_size
+from provider.resources.vm_wait import WAIT, must_be_possible, progress, wait
 
 POWER_OF_STATE = {"Running": "running", "Stopped": "stopped"}
 PLACED = "placed"  # private data: where the disks are, whether it runs or not, by the name of the wish
@@ -72,10 +75,15 @@ def _networks_agree(config: dict[str, Value]) -> Iterator[tuple[Path, str]]:
     uuids, interfaces, default = (
         config.get(n) for n in ("network_uuids", "network_interfaces", "default_network_uuid")
     )
-    if (uuids is None) == (interfaces is None):
-        yield ("network_uuids",), "Exactly one of network_uuids and network_interfaces says where the VM is attached."
+    if uuids is None and interfaces is None:
+        yield ("network_uuids",), "One of network_uuids and network_interfaces must say where the VM is attached."
         return
-    networks = uuids if uuids is not None else _networks(interfaces)
+    if isinstance(uuids, list) and isinstance(interfaces, list):
+        for one, other in zip_longest(uuids, uuids_of(interfaces)):
+            if one is not UNKNOWN and other is not UNKNOWN and one != other:
+                yield ("network_uuids",), "network_uuids and network_interfaces name different networks: leave one out."
+                return
+    networks = uuids if uuids is not None else uuids_of(interfaces)
     if not isinstance(networks, list) or UNKNOWN in networks:
         return
     if len(networks) > 1 and default is None:
@@ -87,11 +95,6 @@ def _networks_agree(config: dict[str, Value]) -> Iterator[tuple[Path, str]]:
         yield ("default_network_uuid",), f"{default} is none of the VM's networks."
 
 
-def _one_size(config: dict[str, Value]) -> Iterator[tuple[Path, str]]:
-    if config.get("root_disk_offering_uuid") is not None and config.get("root_disk_size") is not None:
-        yield ("root_disk_size",), "root_disk_offering_uuid and root_disk_size exclude each other."
-
-
 def _user_data_is_one(config: dict[str, Value]) -> Iterator[tuple[Path, str]]:
     if config.get("user_data") is not None and config.get("user_data_wo") is not None:
         yield ("user_data_wo",), "user_data and user_data_wo exclude each other."
@@ -100,12 +103,6 @@ def _user_data_is_one(config: dict[str, Value]) -> Iterator[tuple[Path, str]]:
             ("user_data_wo_version",),
             "user_data_wo and user_data_wo_version belong together: a new version sends it.",
         )
-
-
-def _networks(interfaces: Value) -> Value:
-    if not isinstance(interfaces, list):
-        return interfaces
-    return [one["network_uuid"] if isinstance(one, dict) else UNKNOWN for one in interfaces]
 
 
 def _wish(noun: str) -> Attr:
@@ -126,6 +123,7 @@ class Vm(Table):
     create_api = ("CreateVmInstance", "/vm-instances")
     update_action = "updateVmInstance"
     delete_api = "DestroyVmInstance"
+    expunge_action = "expungeVmInstance"
     creates_with = (
         "image_uuid", "instance_offering_uuid", "root_disk_offering_uuid", "root_disk_size", "default_network_uuid",
         "zone_uuid", "cluster_uuid", "host_uuid",
@@ -137,24 +135,28 @@ class Vm(Table):
         identity("VM")
         | {
             "image_uuid": reference("", "UUID of the image to boot: a root volume template or an ISO."),
-            "instance_offering_uuid": reference("", "UUID of the instance offering: CPUs and memory."),
+            "instance_offering_uuid": required(
+                STRING, "UUID of the instance offering: CPUs and memory. A stopped VM has those of another one at once, a "
+                "running one after a restart, see `allow_restart`.", validators=(validate.uuid,),
+            ),
             "root_disk_offering_uuid": optional(
                 STRING, "UUID of the disk offering of the root disk; an ISO needs one, or `root_disk_size`.", replace=True,
                 validators=(validate.uuid,),
             ),
             "root_disk_size": optional(
-                NUMBER, "Size of the root disk in bytes, instead of an offering; not below the image's. A larger one grows "
-                "the disk in place, a smaller one makes a new VM.", computed=True, keep=True,
+                NUMBER, "Size of the root disk in bytes, whatever an offering says; not below the image's. A larger one "
+                "grows the disk in place, a smaller one makes a new VM.", computed=True, keep=True,
                 validators=(validate.between(1, 2**63 - 1),),
             ),
             "network_uuids": optional(
-                list_of(STRING), "UUIDs of the networks (L3) to attach, in the order of the NICs.",
-                computed=True, keep=True, replace=True,
+                list_of(STRING), "UUIDs of the networks (L3) to attach. A new VM has its NICs in this order; later NICs come "
+                "and go in place, also while it runs, a new one as the last.", computed=True, keep=True,
                 validators=(validate.filled, validate.each(validate.uuid), validate.distinct),
             ),
             "network_interfaces": optional(
-                INTERFACE, "The networks to attach, with wished addresses. Instead of `network_uuids`.",
-                computed=True, keep=True, replace=True, validators=(validate.filled,),
+                INTERFACE, "The networks to attach, with wished addresses. Instead of `network_uuids` or in agreement with it, and changed like "
+                "that; another address on a network that stays makes a new VM.", computed=True, keep=True,
+                validators=(validate.filled,),
             ),
             "default_network_uuid": optional(
                 STRING, "UUID of the network that gives router, DNS and host name; needed with several networks.",
@@ -208,23 +210,21 @@ class Vm(Table):
         }
         | START
         | CONSENT
+        | WAIT
         | deletion_protection("VM")
         | timeouts(create="30m"),
         "A virtual machine. Creating returns when it runs (or is stopped, as wished) and its address is known.",
-        rules=(_networks_agree, _one_size, _user_data_is_one),
+        rules=(_networks_agree, _user_data_is_one),
     )  # fmt: skip
 
     def modify_plan(self, plan: Plan) -> None:
         config, planned, prior = plan.config, plan.planned, plan.prior
-        if config["network_uuids"] is not None and config["network_interfaces"] is None:
-            networks = config["network_uuids"]
-            planned["network_interfaces"] = (
-                UNKNOWN if networks is UNKNOWN else [{"network_uuid": one, "static_ip": None} for one in networks]
-            )
-        elif config["network_interfaces"] is not None:
-            planned["network_uuids"] = _networks(planned["network_interfaces"])
+        plan_networks(plan)
         if prior is None:
             planned |= {wish: None for wish in WISHES if config[wish] is None}
+            must_be_possible(plan)
+            within = {"zoneUuid": planned["zone_uuid"], "clusterUuid": planned["cluster_uuid"]}
+            waits_for_host(plan, f"VM {planned['name']}", planned["host_uuid"], **within)
             return
         placed = plan.private.get(PLACED) or {}
         for wish in ("zone_uuid", "cluster_uuid"):
@@ -235,6 +235,7 @@ class Vm(Table):
             plan.replace.append(("root_disk_size",))
         plan_move(plan)
         plan_start(plan)
+        must_be_possible(plan)
         for name in ("user_data", "user_data_wo_version"):
             if plan.changes(name):
                 chosen = planned["user_data_on_change"]
@@ -266,6 +267,22 @@ class Vm(Table):
         if planned["power_state"] == "running" and made.get("state") == "Stopped":
             client.action(f"/vm-instances/{uuid}", "startVmInstance", {}, timeout=limit)
 
+    def create(self, context: Context, planned: Object) -> Object:
+        return wait(context, super().create(context, planned), None)
+
+    def update(self, context: Context, prior: Object, planned: Object) -> Object:
+        """A start of the stopped VM is waited for, and a reboot for its new user data."""
+        new = any(planned[name] != prior[name] for name in ("user_data", "user_data_wo_version"))
+        reboots = new and planned["user_data_on_change"] == "reboot"
+        if planned["power_state"] == prior["power_state"] and not reboots:
+            return super().update(context, prior, planned)
+        before = progress(context.client, prior["uuid"]) if planned["wait_for"] is not None else None
+        return wait(context, super().update(context, prior, planned), before)
+
+    def update_first(self, context: Context, prior: Object, planned: Object) -> None:
+        if planned["network_interfaces"] != prior["network_interfaces"]:
+            attach_new(context.client, prior, planned, self.limit("update", planned))
+
     def update_more(self, context: Context, prior: Object, planned: Object) -> None:
         client, path, limit = context.client, f"/vm-instances/{prior['uuid']}", self.limit("update", planned)
         before, after = prior, planned
@@ -273,6 +290,11 @@ class Vm(Table):
             stored = VmTags.of(client, prior["uuid"]).merged({}, everything=True)
             before, after = prior | {"user_data": stored["user_data"]}, _told(context, planned)
         VmTags.bring(client, prior["uuid"], before, after, limit)
+        if planned["network_uuids"] != prior["network_uuids"]:
+            detach_gone(client, prior, planned, limit)
+        if planned["instance_offering_uuid"] != prior["instance_offering_uuid"]:
+            offering = {"instanceOfferingUuid": planned["instance_offering_uuid"]}
+            client.action(path, "changeInstanceOffering", offering, timeout=limit)
         bring(client, prior["uuid"], prior, planned, limit)
         if planned["root_disk_size"] != prior["root_disk_size"]:
             volume, size = prior["root_volume_uuid"], planned["root_disk_size"]
@@ -289,21 +311,12 @@ class Vm(Table):
         elif power == "running":
             restart_if_needed(client, prior["uuid"], planned, limit)
 
-    def delete(self, context: Context, state: Object) -> None:
-        client: ControlPlane = context.client
-        path = f"/vm-instances/{state['uuid']}"
-        inventory = client.find(self.collection, state["uuid"])
-        limit = self.limit("delete", state)
-        if inventory is None:
-            return
-        if state["expunge"] is not False:
-            roots = [inventory["rootVolumeUuid"]] if inventory.get("rootVolumeUuid") else []
-            must_have_no_snapshots(client, f"VM {inventory['name']}", roots)
-        if not self.gone(inventory):
-            release_data_volumes(client, inventory, limit)
-            client.delete(self.delete_api, path, timeout=limit)
-        if state["expunge"] is not False and client.find(self.collection, state["uuid"]) is not None:
-            client.action(path, "expungeVmInstance", {}, timeout=limit)
+    def must_be_ours(self, context: Context, inventory: Inventory) -> None:
+        roots = [inventory["rootVolumeUuid"]] if inventory.get("rootVolumeUuid") else []
+        must_have_no_snapshots(context.client, f"VM {inventory['name']}", roots)
+
+    def release(self, context: Context, inventory: Inventory, state: Object) -> None:
+        release_data_volumes(context.client, inventory, self.limit("delete", state))
 
     def gone(self, inventory: Inventory) -> bool:
         return inventory.get("state") in GONE
@@ -321,7 +334,7 @@ class Vm(Table):
         default = inventory.get("defaultL3NetworkUuid")
         main = next((nic for nic in nics if nic["l3NetworkUuid"] == default), nics[0] if nics else {})
         merged["ip"], merged["mac"] = main.get("ip"), main.get("mac")
-        networks = [nic["l3NetworkUuid"] for nic in nics]
+        networks = as_stated([nic["l3NetworkUuid"] for nic in nics], state.get("network_uuids"))
         static = merged.pop("static_ips")
         merged["network_uuids"] = networks if networks else state.get("network_uuids")
         merged["network_interfaces"] = [{"network_uuid": one, "static_ip": static.get(one)} for one in networks]
@@ -345,6 +358,13 @@ class Vm(Table):
         return (
             state | where | {"root_disk_offering_uuid": _root(inventory).get("diskOfferingUuid"), "boot_order": order}
         )
+
+    def configuration(self, state: Object) -> Object:
+        """One of the two ways to name its networks, and the narrowest wish of where it is."""
+        written = super().configuration(state)
+        static = any(one["static_ip"] for one in written["network_interfaces"] or [])
+        written["network_uuids" if static else "network_interfaces"] = None
+        return written | ({"zone_uuid": None, "cluster_uuid": None} if written["host_uuid"] else {})
 
 
 def _told(context: Context, planned: Object) -> Object:

@@ -12,7 +12,7 @@ from provider.client.errors import ApiFailure
 from provider.framework.plan import Object, Plan
 from provider.framework.schema import Attr, optional
 from provider.framework.types import BOOL, UNKNOWN
-from provider.resources.placement import HOST, announce, copy_limit, host_of, refuse
+from provider.resources.placement import HOST, announce, copy_limit, host_of, refuse, waits_for_host
 
 CONSENT: dict[str, Attr] = {
     "allow_restart": optional(
@@ -39,6 +39,8 @@ def plan_move(plan: Plan) -> None:
         planned["running_host_uuid"] = planned["state"] = UNKNOWN
         return
     if host_of(plan.client, prior["root_volume_uuid"]) == wished:
+        return
+    if waits_for_host(plan, f"VM {prior['name']}", wished):
         return
     live = _may_go_live(planned) and _runs(plan.client, prior["uuid"])
     try:
@@ -72,7 +74,8 @@ def move(client: ControlPlane, prior: Object, planned: Object, limit: float) -> 
         return
     path = f"/vm-instances/{uuid}"
     starts = ran and planned["power_state"] == "running"
-    if ran:
+    if ran:  # until it has to be off, it runs
+        _move(client, uuid, wished, copy_limit(planned), live=False, prepare=True)
         client.action(path, "stopVmInstance", {}, timeout=limit)
     try:
         _move(client, uuid, wished, copy_limit(planned), live=False)

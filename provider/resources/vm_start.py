@@ -1,4 +1,4 @@
-"""What a VM starts with: ISO images in its drives, boot order, CPU mode and console mode.
+"""What a VM starts with: ISO images in its drives, boot order, CPU mode, console mode and instance offering.
 
 The drives of a running VM change at once. The rest is taken at its next start: a running VM is restarted for it when
 `allow_restart` says so, else `restart_required` names what waits. Wishes are what the user wrote; facts have other names.
@@ -16,8 +16,16 @@ from provider.framework.types import STRING, UNKNOWN, list_of, set_of
 from provider.resources.vm_tags import VmTags
 
 DEVICES = ("HardDisk", "CdRom", "Network")
-ATTRIBUTE = {"bootOrder": "boot_order", "cpuMode": "cpu_mode", "consoleMode": "console_mode"}  # by the word on the wire
-FACTS = ("running_cpu_mode", "running_cpu_model", "running_console_mode", "next_boot_order", "restart_required")
+ATTRIBUTE = {  # by the word on the wire
+    "bootOrder": "boot_order",
+    "cpuMode": "cpu_mode",
+    "consoleMode": "console_mode",
+    "instanceOfferingUuid": "instance_offering_uuid",
+}
+FACTS = (
+    "running_cpu_mode", "running_cpu_model", "running_console_mode", "next_boot_order", "restart_required", "cpu_num",
+    "memory_size",
+)  # fmt: skip
 SETTINGS = Kind("vm-instances/start-settings", "vmInstanceUuid", parameter="vmInstanceUuids")
 DRIVES = 3  # of one VM at most
 
@@ -67,7 +75,8 @@ START: dict[str, Attr] = {
     "running_console_mode": computed(STRING, "Console mode that it runs with."),
     "restart_required": computed(
         list_of(STRING),
-        "Which of `boot_order`, `cpu_mode` and `console_mode` the running guest gets only with a restart.",
+        "Which of `boot_order`, `cpu_mode`, `console_mode` and `instance_offering_uuid` the running guest gets only with a "
+        "restart.",
     ),
 }
 
@@ -155,6 +164,7 @@ def merge_start(client: ControlPlane, inventory: dict[str, Any], tags: VmTags, s
     told, runs = settings(client, inventory["uuid"]), inventory.get("state") == "Running"
     isos = sorted(tags.isos)
     return {
+        "instance_offering_uuid": told["next"].get("instanceOfferingUuid"),
         "iso_uuids": None if state.get("iso_uuids") is None else isos,
         "attached_iso_uuids": isos,
         "boot_order": None if state.get("boot_order") is None else told["next"]["bootOrder"],

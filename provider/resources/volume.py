@@ -15,8 +15,9 @@ from provider.framework.resource import Context
 from provider.framework.schema import Schema, computed, optional
 from provider.framework.types import BOOL, NUMBER, STRING, UNKNOWN, Value
 from provider.resources.base import Table, deletion_protection, identity, timeouts
+from provider.resources.enablement import state
 from provider.resources.foreign import must_have_no_snapshots
-from provider.resources.placement import PLACES, host_of
+from provider.resources.placement import PLACES, host_of, waits_for_host
 from provider.resources.volume_change import move, plan_growth, plan_move, source_size
 
 SOURCES = ("disk_offering_uuid", "image_uuid", "snapshot_uuid")
@@ -50,7 +51,10 @@ class Volume(Table):
     create_api = ("CreateDataVolume", "/volumes/data")
     update_action = "updateVolume"
     delete_api = "DeleteDataVolume"
+    expunge_action = "expungeDataVolume"
+    state_action = "changeVolumeState"
     names = {"image_uuid": "rootImageUuid", "vm_uuid": "vmInstanceUuid"}
+    unqueryable = frozenset({"host_uuid", "type"})
     limits = {"create": "1h", "update": "6h"}
     schema = Schema(
         identity("volume")
@@ -83,12 +87,12 @@ class Volume(Table):
             ),
             "type": computed(STRING, "`Data`."),
             "format": computed(STRING, "`qcow2` or `raw`."),
-            "state": computed(STRING, "`Enabled` or `Disabled`."),
             "status": computed(STRING, "`Ready`, or `NotInstantiated` while it has no file."),
             "actual_size": computed(NUMBER, "What its file takes on the host, in bytes, as last known."),
             "vm_uuid": computed(STRING, "UUID of the VM that it is attached to."),
             "device_path": computed(STRING, "Where a Linux guest finds it: `/dev/disk/by-id/…`."),
         }
+        | state("A disabled one cannot be attached; where it is attached it stays so.")
         | deletion_protection("volume")
         | timeouts(create="1h", update="6h"),
         "A data volume on the local disk of a host. `steppe_volume_attachment` gives it to a VM.",
@@ -100,6 +104,8 @@ class Volume(Table):
         if prior is None:
             planned |= {name: None for name in ("host_uuid", *SOURCES) if config[name] is None}
             _must_have_a_place(plan)
+            if planned["host_uuid"] is not None:
+                waits_for_host(plan, f"Volume {planned['name']}", planned["host_uuid"])
             if isinstance(planned["size"], (int, float)) and plan.client is not None:
                 _must_hold(planned["size"], source_size(plan.client, planned))
             return
@@ -148,24 +154,18 @@ class Volume(Table):
         if wished > size:
             context.client.action(f"/volumes/data/resize/{uuid}", "resizeDataVolume", {"size": wished}, timeout=limit)
 
-    def delete(self, context: Context, state: Object) -> None:
-        client, path, limit = context.client, f"/volumes/{state['uuid']}", self.limit("delete", state)
-        inventory = client.find(self.collection, state["uuid"])
-        if inventory is None:
-            return
-        expunge = state["expunge"] is not False
-        if expunge:
-            must_have_no_snapshots(client, f"volume {inventory['name']}", [state["uuid"]])
-        if not self.gone(inventory):
-            client.delete(self.delete_api, path, timeout=limit)
-        if expunge and client.find(self.collection, state["uuid"]) is not None:
-            client.action(path, "expungeDataVolume", {}, timeout=limit)
+    def must_be_ours(self, context: Context, inventory: Inventory) -> None:
+        must_have_no_snapshots(context.client, f"volume {inventory['name']}", [inventory["uuid"]])
 
     def gone(self, inventory: Inventory) -> bool:
         return inventory.get("status") == "Deleted"
 
     def foresee(self, context: Context, inventories: Sequence[Inventory]) -> None:
         context.client.foresee(PLACES, [one["uuid"] for one in inventories])
+
+    def stands_alone(self, inventory: Inventory) -> bool:
+        """A root volume is part of its VM."""
+        return inventory.get("type") == "Data"
 
     def merge(self, context: Context, inventory: Inventory, state: Object) -> Object:
         merged = super().merge(context, inventory, state)

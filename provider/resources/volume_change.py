@@ -6,7 +6,7 @@ from provider.client.control_plane import ControlPlane
 from provider.client.errors import ApiFailure
 from provider.framework.plan import Object, Plan
 from provider.framework.types import UNKNOWN
-from provider.resources.placement import HOST, announce, host_of, refuse
+from provider.resources.placement import HOST, announce, host_of, refuse, waits_for_host
 
 _SOURCES = {"disk_offering_uuid": ("disk-offerings", "diskSize"), "image_uuid": ("images", "size")}
 
@@ -49,6 +49,8 @@ def plan_move(plan: Plan) -> None:
     if here is None:
         why = "It has no file yet: it gets one where the VM is that it is first attached to. Leave host_uuid out until then."
         plan.diagnostics.error(f"{what} cannot be moved", why, HOST)
+        return
+    if waits_for_host(plan, what, wished):
         return
     try:
         found = _migrate(client, prior["uuid"], wished, 60, dryRun=True)["plan"]

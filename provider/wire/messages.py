@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from provider.framework.diagnostics import Diagnostic, Path
 from provider.framework.function import Function
+from provider.framework.plan import Deferral
 from provider.framework.schema import Attr, Nested, Schema
 from provider.framework.types import Type
 from provider.wire import tfplugin6_pb2 as pb
@@ -14,6 +15,11 @@ _NESTING = {
     "list": pb.Schema.Object.LIST,
     "set": pb.Schema.Object.SET,
     "map": pb.Schema.Object.MAP,
+}
+_REASON = {
+    "resource config unknown": pb.Deferred.RESOURCE_CONFIG_UNKNOWN,
+    "provider config unknown": pb.Deferred.PROVIDER_CONFIG_UNKNOWN,
+    "absent prerequisite": pb.Deferred.ABSENT_PREREQ,
 }
 _SEVERITY = {"error": pb.Diagnostic.ERROR, "warning": pb.Diagnostic.WARNING}
 
@@ -98,3 +104,7 @@ def diagnostics(items: Iterable[Diagnostic]) -> list[pb.Diagnostic]:
         )
         for item in items
     ]
+
+
+def deferred(reason: Deferral | None) -> pb.Deferred | None:
+    return None if reason is None else pb.Deferred(reason=_REASON[reason])

@@ -78,13 +78,12 @@ class Served:
     def close(self, *, in_good_order: bool = True) -> None:
         self.shut.set()
         self.server.stop(grace=0.5).wait()
-        self.servicer.provider.release(self.servicer.client, in_good_order=in_good_order)
+        self.servicer.session.provider.release(self.servicer.session.client, in_good_order=in_good_order)
 
     def _provider(self) -> Any:
-        return grpc.method_handlers_generic_handler(
-            "tfplugin6.Provider",
-            {name: _unary(call, request) for name, (call, request) in self.servicer.handlers().items()},
-        )
+        calls = {name: _unary(call, request) for name, (call, request) in self.servicer.handlers().items()}
+        calls |= {name: _stream(call, request) for name, (call, request) in self.servicer.streams().items()}
+        return grpc.method_handlers_generic_handler("tfplugin6.Provider", calls)
 
     def _controller(self) -> Any:
         def shutdown(_request: Any) -> Any:
@@ -105,18 +104,28 @@ class Served:
 
 
 def _wait_for_end(served: Served, terraform: int) -> bool:
-    """True at Shutdown; False when Terraform died without a word: then running changes are cancelled like at Ctrl-C."""
+    """True at Shutdown; False when Terraform died without a word: then running changes are cancelled like at Ctrl-C.
+
+    False after a Ctrl-C too: at the second one Terraform says Shutdown and forgets what still runs.
+    """
+    session = served.servicer.session
     while not served.shut.wait(1.0):
         if os.getppid() != terraform:
             log.warning("Terraform has died: cancelling what runs")
-            served.servicer.stop.set()
-            served.servicer.idle.wait(ORPHAN_PATIENCE)
+            session.stop.set()
+            session.idle.wait(ORPHAN_PATIENCE)
             return False
-    return True
+    return session.idle.is_set() and not session.stop.is_set()
 
 
 def _unary(call: Any, request_type: Any) -> Any:
     return grpc.unary_unary_rpc_method_handler(
+        lambda request, _context: call(request), request_type.FromString, lambda message: message.SerializeToString()
+    )
+
+
+def _stream(call: Any, request_type: Any) -> Any:
+    return grpc.unary_stream_rpc_method_handler(
         lambda request, _context: call(request), request_type.FromString, lambda message: message.SerializeToString()
     )
 

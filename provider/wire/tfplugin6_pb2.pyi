@@ -210,14 +210,16 @@ class ResourceIdentityData(_message.Message):
     def __init__(self, identity_data: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ...) -> None: ...
 
 class ServerCapabilities(_message.Message):
-    __slots__ = ("plan_destroy", "get_provider_schema_optional", "move_resource_state")
+    __slots__ = ("plan_destroy", "get_provider_schema_optional", "move_resource_state", "generate_resource_config")
     PLAN_DESTROY_FIELD_NUMBER: _ClassVar[int]
     GET_PROVIDER_SCHEMA_OPTIONAL_FIELD_NUMBER: _ClassVar[int]
     MOVE_RESOURCE_STATE_FIELD_NUMBER: _ClassVar[int]
+    GENERATE_RESOURCE_CONFIG_FIELD_NUMBER: _ClassVar[int]
     plan_destroy: bool
     get_provider_schema_optional: bool
     move_resource_state: bool
-    def __init__(self, plan_destroy: _Optional[bool] = ..., get_provider_schema_optional: _Optional[bool] = ..., move_resource_state: _Optional[bool] = ...) -> None: ...
+    generate_resource_config: bool
+    def __init__(self, plan_destroy: _Optional[bool] = ..., get_provider_schema_optional: _Optional[bool] = ..., move_resource_state: _Optional[bool] = ..., generate_resource_config: _Optional[bool] = ...) -> None: ...
 
 class ClientCapabilities(_message.Message):
     __slots__ = ("deferral_allowed", "write_only_attributes_allowed")
@@ -227,26 +229,52 @@ class ClientCapabilities(_message.Message):
     write_only_attributes_allowed: bool
     def __init__(self, deferral_allowed: _Optional[bool] = ..., write_only_attributes_allowed: _Optional[bool] = ...) -> None: ...
 
+class Deferred(_message.Message):
+    __slots__ = ("reason",)
+    class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        UNKNOWN: _ClassVar[Deferred.Reason]
+        RESOURCE_CONFIG_UNKNOWN: _ClassVar[Deferred.Reason]
+        PROVIDER_CONFIG_UNKNOWN: _ClassVar[Deferred.Reason]
+        ABSENT_PREREQ: _ClassVar[Deferred.Reason]
+    UNKNOWN: Deferred.Reason
+    RESOURCE_CONFIG_UNKNOWN: Deferred.Reason
+    PROVIDER_CONFIG_UNKNOWN: Deferred.Reason
+    ABSENT_PREREQ: Deferred.Reason
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    reason: Deferred.Reason
+    def __init__(self, reason: _Optional[_Union[Deferred.Reason, str]] = ...) -> None: ...
+
+class ActionSchema(_message.Message):
+    __slots__ = ("schema",)
+    SCHEMA_FIELD_NUMBER: _ClassVar[int]
+    schema: Schema
+    def __init__(self, schema: _Optional[_Union[Schema, _Mapping[str, object]]] = ...) -> None: ...
+
 class GetMetadata(_message.Message):
     __slots__ = ()
     class Request(_message.Message):
         __slots__ = ()
         def __init__(self) -> None: ...
     class Response(_message.Message):
-        __slots__ = ("server_capabilities", "diagnostics", "data_sources", "resources", "functions", "ephemeral_resources")
+        __slots__ = ("server_capabilities", "diagnostics", "data_sources", "resources", "functions", "ephemeral_resources", "list_resources", "actions")
         SERVER_CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
         DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
         DATA_SOURCES_FIELD_NUMBER: _ClassVar[int]
         RESOURCES_FIELD_NUMBER: _ClassVar[int]
         FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
         EPHEMERAL_RESOURCES_FIELD_NUMBER: _ClassVar[int]
+        LIST_RESOURCES_FIELD_NUMBER: _ClassVar[int]
+        ACTIONS_FIELD_NUMBER: _ClassVar[int]
         server_capabilities: ServerCapabilities
         diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
         data_sources: _containers.RepeatedCompositeFieldContainer[GetMetadata.TypeName]
         resources: _containers.RepeatedCompositeFieldContainer[GetMetadata.TypeName]
         functions: _containers.RepeatedCompositeFieldContainer[GetMetadata.FunctionName]
         ephemeral_resources: _containers.RepeatedCompositeFieldContainer[GetMetadata.TypeName]
-        def __init__(self, server_capabilities: _Optional[_Union[ServerCapabilities, _Mapping[str, object]]] = ..., diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping[str, object]]]] = ..., data_sources: _Optional[_Iterable[_Union[GetMetadata.TypeName, _Mapping[str, object]]]] = ..., resources: _Optional[_Iterable[_Union[GetMetadata.TypeName, _Mapping[str, object]]]] = ..., functions: _Optional[_Iterable[_Union[GetMetadata.FunctionName, _Mapping[str, object]]]] = ..., ephemeral_resources: _Optional[_Iterable[_Union[GetMetadata.TypeName, _Mapping[str, object]]]] = ...) -> None: ...
+        list_resources: _containers.RepeatedCompositeFieldContainer[GetMetadata.TypeName]
+        actions: _containers.RepeatedCompositeFieldContainer[GetMetadata.TypeName]
+        def __init__(self, server_capabilities: _Optional[_Union[ServerCapabilities, _Mapping[str, object]]] = ..., diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping[str, object]]]] = ..., data_sources: _Optional[_Iterable[_Union[GetMetadata.TypeName, _Mapping[str, object]]]] = ..., resources: _Optional[_Iterable[_Union[GetMetadata.TypeName, _Mapping[str, object]]]] = ..., functions: _Optional[_Iterable[_Union[GetMetadata.FunctionName, _Mapping[str, object]]]] = ..., ephemeral_resources: _Optional[_Iterable[_Union[GetMetadata.TypeName, _Mapping[str, object]]]] = ..., list_resources: _Optional[_Iterable[_Union[GetMetadata.TypeName, _Mapping[str, object]]]] = ..., actions: _Optional[_Iterable[_Union[GetMetadata.TypeName, _Mapping[str, object]]]] = ...) -> None: ...
     class FunctionName(_message.Message):
         __slots__ = ("name",)
         NAME_FIELD_NUMBER: _ClassVar[int]
@@ -265,7 +293,7 @@ class GetProviderSchema(_message.Message):
         __slots__ = ()
         def __init__(self) -> None: ...
     class Response(_message.Message):
-        __slots__ = ("provider", "resource_schemas", "data_source_schemas", "diagnostics", "provider_meta", "server_capabilities", "functions", "ephemeral_resource_schemas")
+        __slots__ = ("provider", "resource_schemas", "data_source_schemas", "diagnostics", "provider_meta", "server_capabilities", "functions", "ephemeral_resource_schemas", "list_resource_schemas", "action_schemas")
         class ResourceSchemasEntry(_message.Message):
             __slots__ = ("key", "value")
             KEY_FIELD_NUMBER: _ClassVar[int]
@@ -294,6 +322,20 @@ class GetProviderSchema(_message.Message):
             key: str
             value: Schema
             def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Schema, _Mapping[str, object]]] = ...) -> None: ...
+        class ListResourceSchemasEntry(_message.Message):
+            __slots__ = ("key", "value")
+            KEY_FIELD_NUMBER: _ClassVar[int]
+            VALUE_FIELD_NUMBER: _ClassVar[int]
+            key: str
+            value: Schema
+            def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Schema, _Mapping[str, object]]] = ...) -> None: ...
+        class ActionSchemasEntry(_message.Message):
+            __slots__ = ("key", "value")
+            KEY_FIELD_NUMBER: _ClassVar[int]
+            VALUE_FIELD_NUMBER: _ClassVar[int]
+            key: str
+            value: ActionSchema
+            def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[ActionSchema, _Mapping[str, object]]] = ...) -> None: ...
         PROVIDER_FIELD_NUMBER: _ClassVar[int]
         RESOURCE_SCHEMAS_FIELD_NUMBER: _ClassVar[int]
         DATA_SOURCE_SCHEMAS_FIELD_NUMBER: _ClassVar[int]
@@ -302,6 +344,8 @@ class GetProviderSchema(_message.Message):
         SERVER_CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
         FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
         EPHEMERAL_RESOURCE_SCHEMAS_FIELD_NUMBER: _ClassVar[int]
+        LIST_RESOURCE_SCHEMAS_FIELD_NUMBER: _ClassVar[int]
+        ACTION_SCHEMAS_FIELD_NUMBER: _ClassVar[int]
         provider: Schema
         resource_schemas: _containers.MessageMap[str, Schema]
         data_source_schemas: _containers.MessageMap[str, Schema]
@@ -310,7 +354,9 @@ class GetProviderSchema(_message.Message):
         server_capabilities: ServerCapabilities
         functions: _containers.MessageMap[str, Function]
         ephemeral_resource_schemas: _containers.MessageMap[str, Schema]
-        def __init__(self, provider: _Optional[_Union[Schema, _Mapping[str, object]]] = ..., resource_schemas: _Optional[_Mapping[str, Schema]] = ..., data_source_schemas: _Optional[_Mapping[str, Schema]] = ..., diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping[str, object]]]] = ..., provider_meta: _Optional[_Union[Schema, _Mapping[str, object]]] = ..., server_capabilities: _Optional[_Union[ServerCapabilities, _Mapping[str, object]]] = ..., functions: _Optional[_Mapping[str, Function]] = ..., ephemeral_resource_schemas: _Optional[_Mapping[str, Schema]] = ...) -> None: ...
+        list_resource_schemas: _containers.MessageMap[str, Schema]
+        action_schemas: _containers.MessageMap[str, ActionSchema]
+        def __init__(self, provider: _Optional[_Union[Schema, _Mapping[str, object]]] = ..., resource_schemas: _Optional[_Mapping[str, Schema]] = ..., data_source_schemas: _Optional[_Mapping[str, Schema]] = ..., diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping[str, object]]]] = ..., provider_meta: _Optional[_Union[Schema, _Mapping[str, object]]] = ..., server_capabilities: _Optional[_Union[ServerCapabilities, _Mapping[str, object]]] = ..., functions: _Optional[_Mapping[str, Function]] = ..., ephemeral_resource_schemas: _Optional[_Mapping[str, Schema]] = ..., list_resource_schemas: _Optional[_Mapping[str, Schema]] = ..., action_schemas: _Optional[_Mapping[str, ActionSchema]] = ...) -> None: ...
     def __init__(self) -> None: ...
 
 class ValidateProviderConfig(_message.Message):
@@ -458,16 +504,18 @@ class ReadResource(_message.Message):
         current_identity: ResourceIdentityData
         def __init__(self, type_name: _Optional[str] = ..., current_state: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., private: _Optional[bytes] = ..., provider_meta: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., client_capabilities: _Optional[_Union[ClientCapabilities, _Mapping[str, object]]] = ..., current_identity: _Optional[_Union[ResourceIdentityData, _Mapping[str, object]]] = ...) -> None: ...
     class Response(_message.Message):
-        __slots__ = ("new_state", "diagnostics", "private", "new_identity")
+        __slots__ = ("new_state", "diagnostics", "private", "deferred", "new_identity")
         NEW_STATE_FIELD_NUMBER: _ClassVar[int]
         DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
         PRIVATE_FIELD_NUMBER: _ClassVar[int]
+        DEFERRED_FIELD_NUMBER: _ClassVar[int]
         NEW_IDENTITY_FIELD_NUMBER: _ClassVar[int]
         new_state: DynamicValue
         diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
         private: bytes
+        deferred: Deferred
         new_identity: ResourceIdentityData
-        def __init__(self, new_state: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping[str, object]]]] = ..., private: _Optional[bytes] = ..., new_identity: _Optional[_Union[ResourceIdentityData, _Mapping[str, object]]] = ...) -> None: ...
+        def __init__(self, new_state: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping[str, object]]]] = ..., private: _Optional[bytes] = ..., deferred: _Optional[_Union[Deferred, _Mapping[str, object]]] = ..., new_identity: _Optional[_Union[ResourceIdentityData, _Mapping[str, object]]] = ...) -> None: ...
     def __init__(self) -> None: ...
 
 class PlanResourceChange(_message.Message):
@@ -492,20 +540,22 @@ class PlanResourceChange(_message.Message):
         prior_identity: ResourceIdentityData
         def __init__(self, type_name: _Optional[str] = ..., prior_state: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., proposed_new_state: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., config: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., prior_private: _Optional[bytes] = ..., provider_meta: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., client_capabilities: _Optional[_Union[ClientCapabilities, _Mapping[str, object]]] = ..., prior_identity: _Optional[_Union[ResourceIdentityData, _Mapping[str, object]]] = ...) -> None: ...
     class Response(_message.Message):
-        __slots__ = ("planned_state", "requires_replace", "planned_private", "diagnostics", "legacy_type_system", "planned_identity")
+        __slots__ = ("planned_state", "requires_replace", "planned_private", "diagnostics", "legacy_type_system", "deferred", "planned_identity")
         PLANNED_STATE_FIELD_NUMBER: _ClassVar[int]
         REQUIRES_REPLACE_FIELD_NUMBER: _ClassVar[int]
         PLANNED_PRIVATE_FIELD_NUMBER: _ClassVar[int]
         DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
         LEGACY_TYPE_SYSTEM_FIELD_NUMBER: _ClassVar[int]
+        DEFERRED_FIELD_NUMBER: _ClassVar[int]
         PLANNED_IDENTITY_FIELD_NUMBER: _ClassVar[int]
         planned_state: DynamicValue
         requires_replace: _containers.RepeatedCompositeFieldContainer[AttributePath]
         planned_private: bytes
         diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
         legacy_type_system: bool
+        deferred: Deferred
         planned_identity: ResourceIdentityData
-        def __init__(self, planned_state: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., requires_replace: _Optional[_Iterable[_Union[AttributePath, _Mapping[str, object]]]] = ..., planned_private: _Optional[bytes] = ..., diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping[str, object]]]] = ..., legacy_type_system: _Optional[bool] = ..., planned_identity: _Optional[_Union[ResourceIdentityData, _Mapping[str, object]]] = ...) -> None: ...
+        def __init__(self, planned_state: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., requires_replace: _Optional[_Iterable[_Union[AttributePath, _Mapping[str, object]]]] = ..., planned_private: _Optional[bytes] = ..., diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping[str, object]]]] = ..., legacy_type_system: _Optional[bool] = ..., deferred: _Optional[_Union[Deferred, _Mapping[str, object]]] = ..., planned_identity: _Optional[_Union[ResourceIdentityData, _Mapping[str, object]]] = ...) -> None: ...
     def __init__(self) -> None: ...
 
 class ApplyResourceChange(_message.Message):
@@ -567,12 +617,66 @@ class ImportResourceState(_message.Message):
         identity: ResourceIdentityData
         def __init__(self, type_name: _Optional[str] = ..., state: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., private: _Optional[bytes] = ..., identity: _Optional[_Union[ResourceIdentityData, _Mapping[str, object]]] = ...) -> None: ...
     class Response(_message.Message):
-        __slots__ = ("imported_resources", "diagnostics")
+        __slots__ = ("imported_resources", "diagnostics", "deferred")
         IMPORTED_RESOURCES_FIELD_NUMBER: _ClassVar[int]
         DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
+        DEFERRED_FIELD_NUMBER: _ClassVar[int]
         imported_resources: _containers.RepeatedCompositeFieldContainer[ImportResourceState.ImportedResource]
         diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
-        def __init__(self, imported_resources: _Optional[_Iterable[_Union[ImportResourceState.ImportedResource, _Mapping[str, object]]]] = ..., diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping[str, object]]]] = ...) -> None: ...
+        deferred: Deferred
+        def __init__(self, imported_resources: _Optional[_Iterable[_Union[ImportResourceState.ImportedResource, _Mapping[str, object]]]] = ..., diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping[str, object]]]] = ..., deferred: _Optional[_Union[Deferred, _Mapping[str, object]]] = ...) -> None: ...
+    def __init__(self) -> None: ...
+
+class GenerateResourceConfig(_message.Message):
+    __slots__ = ()
+    class Request(_message.Message):
+        __slots__ = ("type_name", "state")
+        TYPE_NAME_FIELD_NUMBER: _ClassVar[int]
+        STATE_FIELD_NUMBER: _ClassVar[int]
+        type_name: str
+        state: DynamicValue
+        def __init__(self, type_name: _Optional[str] = ..., state: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ...) -> None: ...
+    class Response(_message.Message):
+        __slots__ = ("config", "diagnostics")
+        CONFIG_FIELD_NUMBER: _ClassVar[int]
+        DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
+        config: DynamicValue
+        diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
+        def __init__(self, config: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping[str, object]]]] = ...) -> None: ...
+    def __init__(self) -> None: ...
+
+class MoveResourceState(_message.Message):
+    __slots__ = ()
+    class Request(_message.Message):
+        __slots__ = ("source_provider_address", "source_type_name", "source_schema_version", "source_state", "target_type_name", "source_private", "source_identity", "source_identity_schema_version")
+        SOURCE_PROVIDER_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+        SOURCE_TYPE_NAME_FIELD_NUMBER: _ClassVar[int]
+        SOURCE_SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+        SOURCE_STATE_FIELD_NUMBER: _ClassVar[int]
+        TARGET_TYPE_NAME_FIELD_NUMBER: _ClassVar[int]
+        SOURCE_PRIVATE_FIELD_NUMBER: _ClassVar[int]
+        SOURCE_IDENTITY_FIELD_NUMBER: _ClassVar[int]
+        SOURCE_IDENTITY_SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+        source_provider_address: str
+        source_type_name: str
+        source_schema_version: int
+        source_state: RawState
+        target_type_name: str
+        source_private: bytes
+        source_identity: RawState
+        source_identity_schema_version: int
+        def __init__(self, source_provider_address: _Optional[str] = ..., source_type_name: _Optional[str] = ..., source_schema_version: _Optional[int] = ..., source_state: _Optional[_Union[RawState, _Mapping[str, object]]] = ..., target_type_name: _Optional[str] = ..., source_private: _Optional[bytes] = ..., source_identity: _Optional[_Union[RawState, _Mapping[str, object]]] = ..., source_identity_schema_version: _Optional[int] = ...) -> None: ...
+    class Response(_message.Message):
+        __slots__ = ("target_state", "diagnostics", "target_private", "target_identity")
+        TARGET_STATE_FIELD_NUMBER: _ClassVar[int]
+        DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
+        TARGET_PRIVATE_FIELD_NUMBER: _ClassVar[int]
+        TARGET_IDENTITY_FIELD_NUMBER: _ClassVar[int]
+        target_state: DynamicValue
+        diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
+        target_private: bytes
+        target_identity: ResourceIdentityData
+        def __init__(self, target_state: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping[str, object]]]] = ..., target_private: _Optional[bytes] = ..., target_identity: _Optional[_Union[ResourceIdentityData, _Mapping[str, object]]] = ...) -> None: ...
     def __init__(self) -> None: ...
 
 class ReadDataSource(_message.Message):
@@ -589,12 +693,14 @@ class ReadDataSource(_message.Message):
         client_capabilities: ClientCapabilities
         def __init__(self, type_name: _Optional[str] = ..., config: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., provider_meta: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., client_capabilities: _Optional[_Union[ClientCapabilities, _Mapping[str, object]]] = ...) -> None: ...
     class Response(_message.Message):
-        __slots__ = ("state", "diagnostics")
+        __slots__ = ("state", "diagnostics", "deferred")
         STATE_FIELD_NUMBER: _ClassVar[int]
         DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
+        DEFERRED_FIELD_NUMBER: _ClassVar[int]
         state: DynamicValue
         diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
-        def __init__(self, state: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping[str, object]]]] = ...) -> None: ...
+        deferred: Deferred
+        def __init__(self, state: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping[str, object]]]] = ..., deferred: _Optional[_Union[Deferred, _Mapping[str, object]]] = ...) -> None: ...
     def __init__(self) -> None: ...
 
 class GetFunctions(_message.Message):
@@ -664,14 +770,16 @@ class OpenEphemeralResource(_message.Message):
         client_capabilities: ClientCapabilities
         def __init__(self, type_name: _Optional[str] = ..., config: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., client_capabilities: _Optional[_Union[ClientCapabilities, _Mapping[str, object]]] = ...) -> None: ...
     class Response(_message.Message):
-        __slots__ = ("diagnostics", "result", "private")
+        __slots__ = ("diagnostics", "result", "private", "deferred")
         DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
         RESULT_FIELD_NUMBER: _ClassVar[int]
         PRIVATE_FIELD_NUMBER: _ClassVar[int]
+        DEFERRED_FIELD_NUMBER: _ClassVar[int]
         diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
         result: DynamicValue
         private: bytes
-        def __init__(self, diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping[str, object]]]] = ..., result: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., private: _Optional[bytes] = ...) -> None: ...
+        deferred: Deferred
+        def __init__(self, diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping[str, object]]]] = ..., result: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., private: _Optional[bytes] = ..., deferred: _Optional[_Union[Deferred, _Mapping[str, object]]] = ...) -> None: ...
     def __init__(self) -> None: ...
 
 class CloseEphemeralResource(_message.Message):
@@ -688,6 +796,118 @@ class CloseEphemeralResource(_message.Message):
         DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
         diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
         def __init__(self, diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping[str, object]]]] = ...) -> None: ...
+    def __init__(self) -> None: ...
+
+class ListResource(_message.Message):
+    __slots__ = ()
+    class Request(_message.Message):
+        __slots__ = ("type_name", "config", "include_resource_object", "limit")
+        TYPE_NAME_FIELD_NUMBER: _ClassVar[int]
+        CONFIG_FIELD_NUMBER: _ClassVar[int]
+        INCLUDE_RESOURCE_OBJECT_FIELD_NUMBER: _ClassVar[int]
+        LIMIT_FIELD_NUMBER: _ClassVar[int]
+        type_name: str
+        config: DynamicValue
+        include_resource_object: bool
+        limit: int
+        def __init__(self, type_name: _Optional[str] = ..., config: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., include_resource_object: _Optional[bool] = ..., limit: _Optional[int] = ...) -> None: ...
+    class Event(_message.Message):
+        __slots__ = ("identity", "display_name", "resource_object", "diagnostic")
+        IDENTITY_FIELD_NUMBER: _ClassVar[int]
+        DISPLAY_NAME_FIELD_NUMBER: _ClassVar[int]
+        RESOURCE_OBJECT_FIELD_NUMBER: _ClassVar[int]
+        DIAGNOSTIC_FIELD_NUMBER: _ClassVar[int]
+        identity: ResourceIdentityData
+        display_name: str
+        resource_object: DynamicValue
+        diagnostic: _containers.RepeatedCompositeFieldContainer[Diagnostic]
+        def __init__(self, identity: _Optional[_Union[ResourceIdentityData, _Mapping[str, object]]] = ..., display_name: _Optional[str] = ..., resource_object: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., diagnostic: _Optional[_Iterable[_Union[Diagnostic, _Mapping[str, object]]]] = ...) -> None: ...
+    def __init__(self) -> None: ...
+
+class ValidateListResourceConfig(_message.Message):
+    __slots__ = ()
+    class Request(_message.Message):
+        __slots__ = ("type_name", "config", "include_resource_object", "limit")
+        TYPE_NAME_FIELD_NUMBER: _ClassVar[int]
+        CONFIG_FIELD_NUMBER: _ClassVar[int]
+        INCLUDE_RESOURCE_OBJECT_FIELD_NUMBER: _ClassVar[int]
+        LIMIT_FIELD_NUMBER: _ClassVar[int]
+        type_name: str
+        config: DynamicValue
+        include_resource_object: DynamicValue
+        limit: DynamicValue
+        def __init__(self, type_name: _Optional[str] = ..., config: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., include_resource_object: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., limit: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ...) -> None: ...
+    class Response(_message.Message):
+        __slots__ = ("diagnostics",)
+        DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
+        diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
+        def __init__(self, diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping[str, object]]]] = ...) -> None: ...
+    def __init__(self) -> None: ...
+
+class ValidateActionConfig(_message.Message):
+    __slots__ = ()
+    class Request(_message.Message):
+        __slots__ = ("action_type", "config")
+        ACTION_TYPE_FIELD_NUMBER: _ClassVar[int]
+        CONFIG_FIELD_NUMBER: _ClassVar[int]
+        action_type: str
+        config: DynamicValue
+        def __init__(self, action_type: _Optional[str] = ..., config: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ...) -> None: ...
+    class Response(_message.Message):
+        __slots__ = ("diagnostics",)
+        DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
+        diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
+        def __init__(self, diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping[str, object]]]] = ...) -> None: ...
+    def __init__(self) -> None: ...
+
+class PlanAction(_message.Message):
+    __slots__ = ()
+    class Request(_message.Message):
+        __slots__ = ("action_type", "config", "client_capabilities")
+        ACTION_TYPE_FIELD_NUMBER: _ClassVar[int]
+        CONFIG_FIELD_NUMBER: _ClassVar[int]
+        CLIENT_CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
+        action_type: str
+        config: DynamicValue
+        client_capabilities: ClientCapabilities
+        def __init__(self, action_type: _Optional[str] = ..., config: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., client_capabilities: _Optional[_Union[ClientCapabilities, _Mapping[str, object]]] = ...) -> None: ...
+    class Response(_message.Message):
+        __slots__ = ("diagnostics", "deferred")
+        DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
+        DEFERRED_FIELD_NUMBER: _ClassVar[int]
+        diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
+        deferred: Deferred
+        def __init__(self, diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping[str, object]]]] = ..., deferred: _Optional[_Union[Deferred, _Mapping[str, object]]] = ...) -> None: ...
+    def __init__(self) -> None: ...
+
+class InvokeAction(_message.Message):
+    __slots__ = ()
+    class Request(_message.Message):
+        __slots__ = ("action_type", "config", "client_capabilities")
+        ACTION_TYPE_FIELD_NUMBER: _ClassVar[int]
+        CONFIG_FIELD_NUMBER: _ClassVar[int]
+        CLIENT_CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
+        action_type: str
+        config: DynamicValue
+        client_capabilities: ClientCapabilities
+        def __init__(self, action_type: _Optional[str] = ..., config: _Optional[_Union[DynamicValue, _Mapping[str, object]]] = ..., client_capabilities: _Optional[_Union[ClientCapabilities, _Mapping[str, object]]] = ...) -> None: ...
+    class Event(_message.Message):
+        __slots__ = ("progress", "completed")
+        class Progress(_message.Message):
+            __slots__ = ("message",)
+            MESSAGE_FIELD_NUMBER: _ClassVar[int]
+            message: str
+            def __init__(self, message: _Optional[str] = ...) -> None: ...
+        class Completed(_message.Message):
+            __slots__ = ("diagnostics",)
+            DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
+            diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
+            def __init__(self, diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping[str, object]]]] = ...) -> None: ...
+        PROGRESS_FIELD_NUMBER: _ClassVar[int]
+        COMPLETED_FIELD_NUMBER: _ClassVar[int]
+        progress: InvokeAction.Event.Progress
+        completed: InvokeAction.Event.Completed
+        def __init__(self, progress: _Optional[_Union[InvokeAction.Event.Progress, _Mapping[str, object]]] = ..., completed: _Optional[_Union[InvokeAction.Event.Completed, _Mapping[str, object]]] = ...) -> None: ...
     def __init__(self) -> None: ...
 
 class StopProvider(_message.Message):

@@ -57,8 +57,12 @@ def encode(value: Value, type_: Type) -> pb.DynamicValue:
 
 
 def from_json(document: bytes, type_: Type) -> Value:
+    return from_raw(json.loads(document), type_)
+
+
+def from_raw(state: Any, type_: Type) -> Value:
     """State as Terraform stored it: attributes that are no more are dropped, new ones are null."""
-    return conform(json.loads(document), type_)
+    return conform(state, type_)
 
 
 def _unknown(value: Any) -> Any:

@@ -62,7 +62,7 @@ def steppe(bindings: Bindings) -> Iterator[Any]:
     sys.path.insert(0, str(bindings.installed["cdktf"]))
     try:
         package = importlib.import_module("steppe_cdktf")
-        for module in ("resources", "data_sources", "provider", "_attributes", "_flavour"):
+        for module in ("resources", "data_sources", "ephemeral_resources", "provider", "_attributes", "_flavour"):
             importlib.import_module(f"steppe_cdktf.{module}")
         yield package
     finally:

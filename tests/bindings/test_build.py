@@ -13,6 +13,7 @@ import pytest
 
 from provider.framework.schema import Attr, Schema, optional
 from provider.framework.types import STRING
+from provider.framework.validate import choices
 from provider.main import Steppe
 from tests.bindings.conftest import FLAVOURS, ROOT, Bindings
 from tools.build_bindings import generate
@@ -46,6 +47,7 @@ def test_every_resource_and_data_source_has_its_class_with_all_attributes(steppe
     for module, prefix, all_of_them in (
         (steppe.resources, "", provider.resources),
         (steppe.data_sources, "Data", provider.data_sources),
+        (steppe.ephemeral_resources, "Ephemeral", provider.ephemeral_resources),
     ):
         for one in all_of_them:
             made = getattr(module, prefix + generate.class_name(one.type_name))
@@ -61,6 +63,7 @@ def _agree(declared: Any, made: type, attributes: dict[str, Attr]) -> None:
         fact = found[name]
         assert (type(fact).__name__ == "Wish") == (attribute.required or attribute.optional), (made, name)
         assert fact.required == attribute.required
+        assert not fact.choices or fact.choices == choices(attribute)
         if attribute.nested is not None:
             _agree(declared, fact.view, attribute.nested.attributes)
 

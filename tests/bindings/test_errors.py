@@ -26,6 +26,14 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"ip": "10.0.0.1"}, "ip is a fact, it cannot be set"),
     ({"name": 7}, "name must be a string, not 7"),
     ({"ssh_keys": "ssh-rsa A"}, "ssh_keys must be a list, not 'ssh-rsa A' (its elements go in [ ])"),
+    (
+        {"power_state": "runing"},
+        "power_state must be one of 'running', 'stopped', not 'runing'; did you mean 'running'?",
+    ),
+    (
+        {"boot_order": ["Disk"]},
+        "boot_order[0] must be one of 'HardDisk', 'CdRom', 'Network', not 'Disk'; did you mean 'HardDisk'?",
+    ),
     ({"ssh_keys": [1]}, "ssh_keys[0] must be a string, not 1"),
     ({"expunge": "yes"}, "expunge must be True or False, not 'yes'"),
     ({"user_data_wo_version": True}, "user_data_wo_version must be a number, not True"),
@@ -214,3 +222,54 @@ def test_the_stack_can_be_written_as_hcl(steppe: Any, stack: Any) -> None:
         'ssh_keys = [ "k" ]', 'create = "1h"', "user_data_wo_version = 2", 'network_uuid = "n"', 'name = "${steppe_vm.vm.name}"',
     ):  # fmt: skip
         assert part in text, (part, text)
+
+
+def test_an_ephemeral_resource_is_written_and_referred_to(steppe: Any, stack: Any) -> None:
+    team = steppe.Team(stack, "blue", password="secret", quotas={"vm.num": 3}, shares=[])
+    ephemeral = steppe.ephemeral_resources.EphemeralAccessKey
+    main = steppe.SteppeProvider(stack, "steppe")
+    key = ephemeral(
+        stack, "key", account_uuid=team.uuid, depends_on=[team.account, team.quotas["vm.num"]], provider=main
+    )
+    steppe.SteppeProvider(stack, "theirs", alias="theirs", access_key_id=key.access_key_id)
+    other = ephemeral(stack, "other", depends_on=[key])
+    other.description = f"after {key.access_key_id}"
+    found = synthesized(steppe, stack)
+    ((name, account),) = found["resource"]["steppe_account"].items()
+    assert (account["password_wo"], account["password_wo_version"]) == ("secret", 1)
+    made = found["ephemeral"]["steppe_access_key"]
+    assert made["key"]["account_uuid"] == f"${{steppe_account.{name}.uuid}}" and made["key"]["provider"] == "steppe"
+    assert made["key"]["depends_on"][0] == f"steppe_account.{name}" and len(made["key"]["depends_on"]) == 2
+    told = "${ephemeral.steppe_access_key.key.access_key_id}"
+    assert made["other"] == {"depends_on": ["ephemeral.steppe_access_key.key"], "description": f"after {told}"}
+    assert found["provider"]["steppe"][1]["access_key_id"] == told
+    with pytest.raises(Exception, match=r"s/key: an ephemeral resource is written as JSON only"):
+        steppe._flavour.kit.Testing.synth_hcl(stack)
+    with pytest.raises(steppe.StackError, match=r"s/x: there is no colour"):
+        ephemeral(stack, "x", colour="red")
+
+
+def test_a_team_and_what_is_made_of_a_vm(steppe: Any, stack: Any) -> None:
+    offering = steppe.instance_offering(stack, "small", cpus=1, memory="1 GiB")
+    vm = steppe.VirtualMachine(stack, "web", image="i", offering=offering, network="n").wait_for("dhcp", "90s")
+    golden = vm.image("golden", guest_os_type="Debian 12")
+    team = steppe.Team(stack, "blue", password="p", quotas={"vm.num": 3, "vm.cpuNum": 8}, shares=[offering, golden])
+    team.key("pipeline", file="blue.toml")
+    found = synthesized(steppe, stack)["resource"]
+    (made,) = found["steppe_vm"].values()
+    assert (made["wait_for"], made["wait_timeout"]) == ("dhcp", "90s")
+    ((name, image),) = found["steppe_image"].items()
+    ((group, taken),) = found["steppe_volume_snapshot_group"].items()
+    assert image["snapshot_uuid"] == f"${{steppe_volume_snapshot_group.{group}.snapshots[0].uuid}}"
+    assert "root_volume_uuid}" in taken["root_volume_uuid"] and image["guest_os_type"] == "Debian 12"
+    assert {one["name"]: one["value"] for one in found["steppe_quota"].values()} == {"vm.num": 3, "vm.cpuNum": 8}
+    shared = {one["resource_uuid"] for one in found["steppe_resource_share"].values()}
+    assert shared == {"${steppe_instance_offering.small.uuid}", f"${{steppe_image.{name}.uuid}}"}
+    (key,) = found["steppe_access_key"].values()
+    assert key["credentials_file"] == "blue.toml"
+    with pytest.raises(
+        steppe.StackError, match=r"s/red: quotas must be one of 'vm.totalNum', .* did you mean 'vm.num'\?"
+    ):
+        steppe.Team(stack, "red", password="p", quotas={"vm.nums": 3})
+    with pytest.raises(steppe.StackError, match=r"s/green: shares must be a list"):
+        steppe.Team(stack, "green", password="p", shares="uuid")

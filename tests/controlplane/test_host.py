@@ -49,6 +49,20 @@ async def test_an_agent_that_never_enrolled(spare):
     assert "steppe-hostagent enroll" in error.details
 
 
+async def test_what_has_enrolled_is_told_with_its_host(spare):
+    found = await spare.call("GetEnrolledHostAgents")
+    assert {one["managementIp"] for one in found} == {
+        spare.spare_ip,
+        *(one["management_ip"] for one in await spare.find("HostVO")),
+    }
+    (mine,) = await spare.call("GetEnrolledHostAgents", managementIp=spare.spare_ip)
+    assert "hostUuid" not in mine
+    host = await add(spare)
+    (mine,) = await spare.call("GetEnrolledHostAgents", managementIp=spare.spare_ip)
+    assert mine["hostUuid"] == host["uuid"]
+    assert await spare.call("GetEnrolledHostAgents", managementIp="10.9.0.77") == []
+
+
 @pytest.mark.parametrize("address", ["300.1.1.1", "not_a_name", ""])
 async def test_an_address_that_is_none(spare, address):
     code, error = await refusal(add(spare, managementIp=address))

@@ -7,8 +7,7 @@ import pytest
 from controlplane.contract.error import ApiError
 from hostagent.contract.error import broken
 from tests.controlplane.cloud import PATIENCE
-from tests.controlplane.test_live_migration import ALLOW, domains
-from tests.controlplane.test_migration import files, put, refused
+from tests.controlplane.moving import allow_live, domains, files, put, refused
 
 
 async def change(cloud, event="maintain", host=0, **parameters):
@@ -16,7 +15,7 @@ async def change(cloud, event="maintain", host=0, **parameters):
 
 
 async def allow(cloud):
-    await cloud.call("UpdateGlobalConfig", **ALLOW, value="true")
+    await allow_live(cloud)
 
 
 async def state(cloud, host=0):

@@ -6,32 +6,21 @@ import pytest
 
 from controlplane.contract.error import ApiError
 from controlplane.rules.cpu import GuestCpu, difference
-from controlplane.store import rows
-from controlplane.store.tables import now
 from controlplane.workflows import host_connection
-from controlplane.workflows.migration_copy import PATIENCE as PATIENCE_WITH_HOSTS
 from hostagent.contract.error import broken, temporary
-from hostagent.contract.vm import VmState
 from tests.controlplane.cloud import PATIENCE
-from tests.controlplane.test_migration import files, places, put, refused, snapshot, stored
-
-ALLOW = {"category": "localStoragePrimaryStorage", "name": "liveMigrationWithStorage.allow"}
-
-
-@pytest.fixture
-async def live(cloud):
-    """A cloud in which it is allowed."""
-    await cloud.call("UpdateGlobalConfig", **ALLOW, value="true")
-    return cloud
-
-
-async def migrate(cloud, vm, host=1, **parameters):
-    return await cloud.call("MigrateVm", vmInstanceUuid=vm["uuid"], hostUuid=cloud.hosts[host], **parameters)
-
-
-def domains(cloud):
-    """By host number the VMs that it knows, and how they are."""
-    return [{uuid: str(domain.state) for uuid, domain in sim.hypervisor.domains.items()} for sim in cloud.sims.values()]
+from tests.controlplane.moving import (
+    allow_live,
+    domains,
+    files,
+    lose,
+    migrate,
+    places,
+    put,
+    refused,
+    snapshot,
+    stored,
+)
 
 
 def nics(cloud, host):
@@ -77,7 +66,7 @@ async def test_without_a_host_the_least_used_fit_one_is_chosen(tmp_path):
     from tests.controlplane.cloud import cloud
 
     async with cloud(tmp_path, hosts=4) as made:
-        await made.call("UpdateGlobalConfig", **ALLOW, value="true")
+        await allow_live(made)
         vm = await made.vm(hostUuid=made.hosts[0])
         await made.vm("other", hostUuid=made.hosts[1])
         await put(made, "HostVO", made.hosts[3], state="Disabled")
@@ -104,7 +93,7 @@ async def test_what_is_refused(cloud):
     vm = await cloud.vm(hostUuid=cloud.hosts[0])
     dest = cloud.hosts[1]
     await refused("SYS.1006", "liveMigrationWithStorage.allow does not let it move", migrate(cloud, vm))
-    await cloud.call("UpdateGlobalConfig", **ALLOW, value="true")
+    await allow_live(cloud)
     await refused("SYS.1007", "is on host .* already", migrate(cloud, vm, host=0))
     await put(cloud, "HostVO", dest, state="Disabled")
     await refused("SYS.1006", "host host1 .* is Disabled", migrate(cloud, vm))
@@ -215,7 +204,7 @@ async def test_an_interrupted_move_is_begun_anew(live):
     assert (await migrate(live, vm))["hostUuid"] == live.hosts[1]
 
 
-async def begin(cloud, vm):
+async def set_out(cloud, vm):
     """A move that lasts; returns its job once the guest is on its way."""
     cloud.sims[cloud.hosts[0]].delay("hypervisor.migrate", 60)
     calls = cloud.sims[cloud.hosts[0]].record()
@@ -229,7 +218,7 @@ async def begin(cloud, vm):
 async def test_cancelled_in_the_middle(live):
     vm = await live.vm(hostUuid=live.hosts[0])
     before, seen = stored(live), live.seen()
-    job = await begin(live, vm)
+    job = await set_out(live, vm)
     assert (await live.get("VmInstanceVO", vm["uuid"]))["state"] == "Migrating"
     assert nics(live, 1) == [vm["vmNics"][0]["mac"]], "the destination's network is ready before the guest comes"
     (running,) = await live.find("OperationVO", name="MigrateVm", state="running")
@@ -268,13 +257,13 @@ async def test_a_guest_that_shuts_down_on_the_way_stays(live):
 
 async def test_a_destination_that_is_lost_ends_the_move_and_is_cleaned_later(live):
     vm = await live.vm(hostUuid=live.hosts[0])
-    job = await begin(live, vm)
+    job = await set_out(live, vm)
     source, dest = (live.sims[uuid] for uuid in live.hosts)
     dest.fail("*", temporary("unreachable", "silence"), times=None)
     source.heal()
     source.fail("departures.put", temporary("unreachable", "it waits for the other"), times=None)
     source.fail("hypervisor.migrate", temporary("unreachable", "silence"), times=None)
-    await put(live, "HostVO", live.hosts[1], status="Disconnected", status_date=now() - 2 * PATIENCE_WITH_HOSTS)
+    await lose(live, live.hosts[1])
     running = await live.find("OperationVO", name="MigrateVm", state="running")
     await live.engine.cancel(running[0]["uuid"])
     with pytest.raises(ApiError):
@@ -290,24 +279,3 @@ async def test_a_destination_that_is_lost_ends_the_move_and_is_cleaned_later(liv
     assert (await migrate(live, vm))["hostUuid"] == live.hosts[1]
     assert await live.find("VolumeGarbageVO") == []
     assert domains(live) == [{}, {vm["uuid"]: "running"}]
-
-
-async def test_taken_back_in_the_pause_the_guest_goes_on_where_it_was(live):
-    """The host leaves the storage in the moment between the guest's arrival and the flip."""
-    vm = await live.vm(hostUuid=live.hosts[0])
-    dest, source = live.sims[live.hosts[1]], live.sims[live.hosts[0]]
-    original = source.hypervisor.migrate
-    part = await live.world.db.read(lambda tx: rows.find_one(tx, "LocalStorageHostRefVO", host_uuid=live.hosts[1]))
-    seen = live.seen()
-
-    async def go(*given):
-        await original(*given)
-        assert dest.hypervisor.domains[vm["uuid"]].state is VmState.paused
-        await live.world.db.write(lambda tx: rows.delete(tx, "LocalStorageHostRefVO", part["id"]))
-
-    source.hypervisor.migrate = go
-    with pytest.raises(ApiError, match="left primary storage"):
-        await migrate(live, vm)
-    assert live.seen() == seen
-    assert domains(live) == [{vm["uuid"]: "running"}, {}]
-    assert (await live.get("VmInstanceVO", vm["uuid"]))["host_uuid"] == live.hosts[0]

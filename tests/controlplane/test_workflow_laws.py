@@ -15,18 +15,16 @@ from typing import Any
 import pytest
 
 from controlplane.main import import_all
-from controlplane.store import rows
 from controlplane.store.database import Database
-from controlplane.workflows import global_config
 from controlplane.workflows.registration import engine_registry
 from controlplane.workflows.world import workflows
 from hostagent.sim.host import SimHost
 from tests.controlplane import harness
-from tests.controlplane.cloud import Cloud, cloud, image_row, joined, network
+from tests.controlplane.cloud import Cloud, cloud, joined
+from tests.controlplane.populated import KEY, furnish
 
 import_all()
 U = "0123456789abcdef" * 2  # a chosen uuid
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFh a"
 # Counters that only grow, times, and what a host told of itself: no two runs have them in common.
 VOLATILE = frozenset(
     {"generation", "network_generation", "last", "destroyed_at", "deleted_at", "facts", "agent_boot_id", "status_date"}
@@ -67,125 +65,15 @@ async def master(folder: Path) -> Master:
         (folder / "import").mkdir(parents=True)
         (folder / "import" / "disk.raw").write_bytes(b"\0" * 1024**2)
         async with cloud(folder, hosts=2, spare=1) as made:
-            names = await _furnish(made)
+            names = await furnish(made)
         _master.append(Master(folder, made, names))
     return _master[0]
-
-
-async def _furnish(made: Cloud) -> dict[str, str]:
-    """One of everything that a case needs, by a name."""
-    call, full, empty = made.call, made.hosts[0], made.hosts[1]
-    names = {key: getattr(made, key) for key in ("zone", "cluster", "storage", "image", "iso", "offering", "disk")}
-    names |= {"l2": made.l2, "l3": made.l3, "flat": made.flat, "full": full, "empty": empty, "spare_ip": made.spare_ip}
-    for state in ("running", "stopped", "destroyed"):
-        vm = await made.vm(state, hostUuid=full, systemTags=[f"hostname::{state}"])
-        names[state] = vm["uuid"]
-    await call("StopVmInstance", uuid=names["stopped"])
-    await call("DestroyVmInstance", uuid=names["destroyed"])
-
-    names["root"] = (await made.vm("mover", hostUuid=full, strategy="CreateStopped"))["rootVolumeUuid"]
-    shed = await made.vm("shed", hostUuid=full, dataDiskOfferingUuids=[made.disk], strategy="CreateStopped")
-    names["data"] = (await made.find("VolumeVO", vm_instance_uuid=shed["uuid"], type="Data"))[0]["uuid"]
-    await call("DestroyVmInstance", uuid=shed["uuid"])
-    layered = await made.vm("layered", hostUuid=full, strategy="CreateStopped")
-    names["layered root"] = layered["rootVolumeUuid"]
-    for name in ("lower", "upper"):
-        await call("CreateVolumeSnapshot", name=name, volumeUuid=layered["rootVolumeUuid"])
-    together = await made.vm("disks", hostUuid=full, dataDiskOfferingUuids=[made.disk], strategy="CreateStopped")
-    names["disks"] = together["uuid"]
-    gone = await made.world.db.write(lambda tx: image_row(tx, "gone", "qcow2", "RootVolumeTemplate"))
-    orphan = await made.vm("orphan", hostUuid=full, imageUuid=gone, strategy="CreateStopped")
-    names["orphan"] = orphan["rootVolumeUuid"]
-    await made.world.db.write(lambda tx: rows.delete(tx, "ImageVO", gone))
-
-    async def make(name: str, api: str, **parameters: Any) -> None:
-        names[name] = (await call(api, name=name, **parameters))["uuid"]
-
-    names["loaded"] = (await made.vm("loaded", hostUuid=full))["uuid"]
-    await call("AttachIsoToVmInstance", vmInstanceUuid=names["loaded"], isoUuid=made.iso)
-    await make("zone2", "CreateZone")
-    for name in ("cluster2", "bare cluster"):
-        await make(name, "CreateCluster", zoneUuid=made.zone, hypervisorType="KVM")
-    for name in ("storage2", "storage3"):
-        await make(name, "AddLocalPrimaryStorage", url=f"/var/lib/{name}", zoneUuid=made.zone)
-    await call("AttachPrimaryStorageToCluster", clusterUuid=names["cluster2"], primaryStorageUuid=names["storage3"])
-    await make("offering2", "CreateInstanceOffering", cpuNum=1, memorySize=1 << 30)
-    await make("disk2", "CreateDiskOffering", diskSize=1 << 30)
-    await make("loose", "CreateL2VlanNetwork", zoneUuid=made.zone, physicalInterface="eth1", vlan=7)
-    await make("tied", "CreateL2NoVlanNetwork", zoneUuid=made.zone, physicalInterface="eth2")
-    await call("AttachL2NetworkToCluster", l2NetworkUuid=names["tied"], clusterUuid=made.cluster)
-    await make("bare", "CreateL3Network", l2NetworkUuid=names["tied"])
-    names["served"] = await network(made, "served", "192.168.0.0/24")
-    names["range"] = (await call("QueryIpRange", conditions=[_is("l3NetworkUuid", names["served"])]))[0]["uuid"]
-    await call("AddDnsToL3Network", l3NetworkUuid=made.l3, dns="10.0.0.1")
-    await made.world.db.write(global_config.seed)
-    await call("UpdateGlobalConfig", category="kvm", name="vm.consoleMode", value="spice")
-    allow = {"category": "localStoragePrimaryStorage", "name": "liveMigrationWithStorage.allow"}
-    await call("UpdateGlobalConfig", **allow, value="true")
-    await make("store", "AddImageStoreBackupStorage", url="store")
-    await make("store2", "AddImageStoreBackupStorage", url="store2")
-    await call("AttachBackupStorageToZone", backupStorageUuid=names["store"], zoneUuid=made.zone)
-    source = {"url": f"file://{made.world.settings.state_dir}/import/disk.raw", "format": "raw"}
-    for name in ("image2", "trashed"):
-        await make(name, "AddImage", backupStorageUuids=[names["store"]], **source)
-    await call("DeleteImage", uuid=names["trashed"])
-    await make("data template", "AddImage", backupStorageUuids=[names["store"]], mediaType=_DATA, **source)
-    await _furnish_volumes(made, names)
-    tag = await call("CreateUserTag", resourceType="ZoneVO", resourceUuid=made.zone, tag="mine")
-    names["user tag"] = tag["uuid"]
-    await make("tenant", "CreateAccount", password="0" * 128)
-    await make("leaver", "CreateAccount", password="0" * 128)
-    for key in ("key", "leavers key"):
-        account = names["tenant" if key == "key" else "leaver"]
-        names[key] = (await call("CreateAccessKey", accountUuid=account))["uuid"]
-    accounts = [names["tenant"], names["leaver"]]
-    await call("ShareResource", resourceUuids=[names["disk2"], made.offering], accountUuids=accounts, toPublic=True)
-    own = [_is("resourceUuid", names["stopped"])]
-    names["system tag"] = (await call("QuerySystemTag", conditions=own))[0]["uuid"]
-    key = {
-        "resourceType": "VmInstanceVO",
-        "resourceUuid": names["running"],
-        "tag": f"sshkey::{KEY.replace('YWFh', 'YmJi')}",
-    }
-    names["key tag"] = (await call("CreateSystemTag", **key))["uuid"]
-    return names
-
-
-async def _furnish_volumes(made: Cloud, names: dict[str, str]) -> None:
-    here = {"primaryStorageUuid": made.storage, "hostUuid": names["full"]}
-    for name in ("unplaced", "lying", "plugged", "unplugged", "deleted"):
-        place = {} if name in ("unplaced",) else here
-        volume = await made.call("CreateDataVolume", name=name, diskSize=1 << 30, **place)
-        names[name] = volume["uuid"]
-    await made.call("AttachDataVolumeToVm", volumeUuid=names["plugged"], vmInstanceUuid=names["running"])
-    await made.call("AttachDataVolumeToVm", volumeUuid=names["unplugged"], vmInstanceUuid=names["stopped"])
-    await made.call("DeleteDataVolume", uuid=names["deleted"])
-    snapshot = {"volumeUuid": names["plugged"]}
-    for name in ("first snapshot", "second snapshot"):
-        names[name] = (await made.call("CreateVolumeSnapshot", name=name, **snapshot))["uuid"]
-    snapshot = {"volumeUuid": names["unplugged"]}
-    for name in ("root snapshot", "left branch", "right branch"):
-        if name == "right branch":
-            await made.call("RevertVolumeFromSnapshot", uuid=names["root snapshot"])
-        names[name] = (await made.call("CreateVolumeSnapshot", name=name, **snapshot))["uuid"]
-    root = (await made.get("VmInstanceVO", names["running"]))["root_volume_uuid"]
-    taken = await made.call("CreateVolumeSnapshot", name="root", volumeUuid=root)
-    names["snapshot of running root"] = taken["uuid"]
-    names["running root"] = (await made.get("VmInstanceVO", names["running"]))["root_volume_uuid"]
-    names["stopped root"] = (await made.get("VmInstanceVO", names["stopped"]))["root_volume_uuid"]
-
-
-_DATA = "DataVolumeTemplate"
-
-
-def _is(name: str, value: str) -> dict[str, str]:
-    return {"name": name, "op": "=", "value": value}
 
 
 _PLACE = {"primaryStorageUuid": "<storage>", "hostUuid": "<empty>", "resourceUuid": U}
 _STORE = {"backupStorageUuids": ["<store>", "<store2>"]}
 _VM = {"instanceOfferingUuid": "<offering>", "imageUuid": "<image>", "l3NetworkUuids": ["<l3>"], "resourceUuid": U}
-# (workflow, its arguments): "<name>" is what `_furnish` called so.
+# (workflow, its arguments): "<name>" is what `furnish` called so.
 TABLE: list[tuple[str, dict[str, Any]]] = [
     ("CreateVmInstance", {"name": "vm", **_VM, "systemTags": [f"sshkey::{KEY}", "hostname::new"]}),
     ("CreateVmInstance", {"name": "first on its network", **_VM, "l3NetworkUuids": ["<served>"]}),
@@ -197,8 +85,17 @@ TABLE: list[tuple[str, dict[str, Any]]] = [
     ("StopVmInstance", {"uuid": "<running>"}),
     ("StopVmInstance", {"uuid": "<stopped>"}),
     ("RebootVmInstance", {"uuid": "<running>"}),
+    ("ChangeInstanceOffering", {"vmInstanceUuid": "<running>", "instanceOfferingUuid": "<larger>"}),
+    ("ChangeInstanceOffering", {"vmInstanceUuid": "<stopped>", "instanceOfferingUuid": "<larger>"}),
+    ("RebootVmInstance", {"uuid": "<waiting>"}),
+    ("AttachL3NetworkToVm", {"vmInstanceUuid": "<running>", "l3NetworkUuid": "<served>"}),
+    ("AttachL3NetworkToVm", {"vmInstanceUuid": "<stopped>", "l3NetworkUuid": "<served>"}),
+    ("DetachL3NetworkFromVm", {"vmNicUuid": "<running nic>"}),
+    ("DetachL3NetworkFromVm", {"vmNicUuid": "<stopped nic>"}),
+    ("StopVmInstance", {"uuid": "<waiting>"}),
     ("DestroyVmInstance", {"uuid": "<running>"}),
     ("DestroyVmInstance", {"uuid": "<stopped>"}),
+    ("DestroyVmInstance", {"uuid": "<stopped>", "expunge": True}),
     ("DestroyVmInstance", {"uuid": "<destroyed>"}),
     ("RecoverVmInstance", {"uuid": "<destroyed>"}),
     ("ExpungeVmInstance", {"uuid": "<destroyed>"}),
@@ -223,6 +120,7 @@ TABLE: list[tuple[str, dict[str, Any]]] = [
     ("DeleteDataVolume", {"uuid": "<plugged>"}),
     ("DeleteDataVolume", {"uuid": "<unplaced>"}),
     ("DeleteDataVolume", {"uuid": "<lying>"}),
+    ("DeleteDataVolume", {"uuid": "<plugged>", "expunge": True}),
     ("RecoverDataVolume", {"uuid": "<deleted>"}),
     ("ExpungeDataVolume", {"uuid": "<deleted>"}),
     ("ResizeRootVolume", {"uuid": "<running root>", "size": 4 << 30}),
@@ -235,6 +133,7 @@ TABLE: list[tuple[str, dict[str, Any]]] = [
     ("LocalStorageMigrateVolume", {"volumeUuid": "<layered root>", "destHostUuid": "<empty>"}),
     ("LocalStorageMigrateVolume", {"volumeUuid": "<root>", "destHostUuid": "<empty>", "dryRun": True}),
     ("LocalStorageMigrateVm", {"vmInstanceUuid": "<disks>", "destHostUuid": "<empty>"}),
+    ("LocalStorageMigrateVm", {"vmInstanceUuid": "<running>", "destHostUuid": "<empty>", "prepare": True}),
     ("MigrateVm", {"vmInstanceUuid": "<running>", "hostUuid": "<empty>"}),
     ("MigrateVm", {"vmInstanceUuid": "<loaded>"}),
     ("CreateVolumeSnapshot", {"name": "live", "volumeUuid": "<plugged>", "userTags": ["mine"]}),
@@ -260,6 +159,7 @@ TABLE: list[tuple[str, dict[str, Any]]] = [
     ("DeleteL2Network", {"uuid": "<loose>"}),
     ("CreateL3Network", {"name": "n", "l2NetworkUuid": "<l2>"}),
     ("UpdateL3Network", {"uuid": "<l3>", "dnsDomain": "example.org"}),
+    ("UpdateL3Network", {"uuid": "<l3>", "dnsDomain": ""}),
     ("ChangeL3NetworkState", {"uuid": "<l3>", "stateEvent": "disable"}),
     ("DeleteL3Network", {"uuid": "<served>"}),
     (
@@ -332,6 +232,7 @@ TABLE: list[tuple[str, dict[str, Any]]] = [
     ("UpdateImage", {"uuid": "<image>", "name": "renamed"}),
     ("ChangeImageState", {"uuid": "<image>", "stateEvent": "disable"}),
     ("DeleteImage", {"uuid": "<image2>"}),
+    ("DeleteImage", {"uuid": "<image2>", "expunge": True}),
     ("RecoverImage", {"imageUuid": "<trashed>"}),
     ("ExpungeImage", {"imageUuid": "<trashed>"}),
     ("DeleteAccount", {"uuid": "<leaver>"}),

@@ -29,6 +29,7 @@ class Guest:
         self.root = root
         self.generation = 0
         self.disks: dict[str, str] = {}
+        self.nics: list[dict[str, Any]] = []
         self.scripts = 0
         self.log = Path()
 
@@ -58,7 +59,7 @@ class Guest:
             {"volume_uuid": uuid, "storage_uuid": STORAGE, "path": path, "device_id": number}
             for number, (uuid, path) in enumerate(self.disks.items())
         ]
-        spec = specs.vm(generation=self.generation, disks=disks, memory_bytes=256 * MIB, nics=[], power=power)
+        spec = specs.vm(generation=self.generation, disks=disks, memory_bytes=256 * MIB, nics=self.nics, power=power)
         return await self.agent.vm.put(VM, VmSpec.model_validate(spec | {"boot_token": ""} | changes))
 
     async def says(self, pattern: str, after: int = 0) -> re.Match[str]:

@@ -8,6 +8,8 @@ import httpx
 import pytest
 
 from hostagent.contract.error import broken, temporary
+from hostagent.contract.vm import VmState
+from hostagent.ensure import vm
 from hostagent.sim import SimHost
 from tests.hostagent import specs
 from tests.hostagent.specs import IMAGE, STORAGE, VM, VOLUME
@@ -70,6 +72,25 @@ async def test_a_guest_that_ignores_the_power_button_is_pulled(api: httpx.AsyncC
     status = await put(api, f"/v1/vms/{VM}", specs.vm(generation=2, power="stopped", stop_timeout=1))
     assert status["state"] == "stopped"
     assert 0.9 < time.monotonic() - began < 3
+
+
+async def test_a_guest_that_went_off_is_not_waited_for(
+    api: httpx.AsyncClient, host: SimHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its host says so; nobody has to look again."""
+    await prepare(api)
+    await put(api, f"/v1/vms/{VM}", specs.vm())
+    pressed = asyncio.Event()
+
+    async def shutdown(_: str) -> None:
+        pressed.set()
+
+    monkeypatch.setattr(host.hypervisor, "shutdown", shutdown)
+    monkeypatch.setattr(vm, "POLL", 3600)
+    stopping = asyncio.create_task(put(api, f"/v1/vms/{VM}", specs.vm(generation=2, power="stopped")))
+    await pressed.wait()
+    host.hypervisor.happen(VM, VmState.stopped, "shutdown")
+    assert (await stopping)["state"] == "stopped"
 
 
 async def test_a_newer_wish_overtakes_a_patient_stop(api: httpx.AsyncClient, host: SimHost) -> None:

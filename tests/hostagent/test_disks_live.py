@@ -1,4 +1,4 @@
-"""What happens to a running guest's disks: plugged in and out, grown."""
+"""What happens to a running guest's disks and NICs: plugged in and out; disks grown."""
 
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from hostagent.contract import HostError, StorageSpec
-from hostagent.drivers import live_disks
+from hostagent.drivers import live_devices
 from tests.hostagent.live import MIB, Guest, path_of
-from tests.hostagent.specs import STORAGE, VM
+from tests.hostagent.specs import NIC, STORAGE, VM
 from tests.hostagent.test_hypervisor import build
 from tools.lab import Host, Lab
 
@@ -81,12 +81,28 @@ async def test_twenty_four_data_volumes_fit_into_a_running_guest(guest: Guest) -
     assert len(set(found[1].split())) == 25
 
 
+async def test_a_running_guest_gets_and_loses_a_nic(guest: Guest, machine: Host) -> None:
+    machine.inside.run("ip", "link", "add", "br-test", "type", "bridge")
+    mac, look = "fa:00:00:00:00:02", "cat /sys/class/net/*/address"
+    guest.nics = [{"nic_uuid": NIC, "mac": mac, "bridge": "br-test", "tap": "tap2", "device_id": 1, "mtu": 1400}]
+    for _ in range(2):  # repeating it plugs nothing twice
+        await guest.put()
+    assert (await guest.run(look)).split().count(mac) == 1
+    assert "master br-test" in machine.inside.run("ip", "link", "show", "tap2")
+    definition = machine.inside.run("virsh", "-c", "qemu:///system", "dumpxml", "--inactive", VM)
+    assert mac in definition, "it has the NIC at its next start too"
+    guest.nics = []
+    await guest.put()
+    assert mac not in await guest.run(look)
+    machine.inside.run("ip", "link", "del", "br-test")
+
+
 async def test_a_guest_that_is_not_up_keeps_its_disk(guest: Guest, monkeypatch: pytest.MonkeyPatch) -> None:
     await guest.volume(DATA, size=MIB)
     guest.disks[DATA] = path_of(DATA)
     await guest.put()
     await guest.stop()
-    monkeypatch.setattr(live_disks, "UNPLUG", 0.5)
+    monkeypatch.setattr(live_devices, "UNPLUG", 0.5)
     await guest.put(power="running", boot_token="again")  # its BIOS runs: nobody answers yet
     del guest.disks[DATA]
     with pytest.raises(HostError, match="let go") as refused:

@@ -1,12 +1,14 @@
 """A VM goes to another host while it runs: the guest counts, writes and answers all the time, and nothing of it is lost.
 
-Real hosts, a real guest with a snapshot under its root disk and a data volume; then a move that is cancelled in the middle,
-one whose source agent is killed, and one whose destination falls silent.
+Real hosts, a real guest with a snapshot under its root disk and a data volume; then moves that are cancelled and whose parts
+are killed, on the way and in the pause in which the guest runs nowhere, and one whose destination falls silent.
 """
 
+import contextlib
 import itertools
 import re
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +16,11 @@ from typing import Any
 
 import pytest
 
-from tests.journeys.test_move import MoveAVm, verify, write
+from tests.journeys.test_move import GLOBAL, MoveAVm, verify, write
 from tools import build_provider
 from tools.demo.guest import TINY
 from tools.demo.proof import Scene, Vm, address, logs_in, runs_on_its_host
+from tools.lab.namespace import wait_until
 
 pytestmark = [pytest.mark.host, pytest.mark.guest, pytest.mark.terraform, pytest.mark.timeout(900)]
 SLOW = 8 << 20  # bytes a second: the move lasts long enough to be disturbed
@@ -26,7 +29,7 @@ COUNT = "i=0; while true; do i=$((i+1)); echo $i $(cut -d' ' -f1 /proc/uptime) >
 
 class Live(MoveAVm):
     def allow(self) -> None:
-        path = "/global-configurations/localStoragePrimaryStorage/liveMigrationWithStorage.allow"
+        path = f"{GLOBAL}/localStoragePrimaryStorage/liveMigrationWithStorage.allow"
         self.cloud.api.action(path, "updateGlobalConfig", {"value": "true"}, timeout=30)
 
     def begin_live(self, vm: Vm, host: str, **parameters: Any) -> str:
@@ -47,6 +50,23 @@ class Live(MoveAVm):
                 return
             time.sleep(0.1)
         raise AssertionError("the guest does not set out")
+
+    def end_in_the_pause(self, job: str, here: str, there: str) -> None:
+        """The control plane is killed on the way; the hosts need it no more until the guest stands still over there."""
+        self.copying(job)
+        self.cloud.stop_control_plane(signal.SIGKILL)
+        wait_until(lambda: self.state(there) == "paused" and self.state(here) == "shut off", "the guest arrives", 120)
+
+    def cancel_unseen(self, job: str) -> None:
+        """As another node would note it."""
+        with contextlib.closing(sqlite3.connect(self.lab.root / "controlplane" / "steppe.db")) as database, database:
+            assert database.execute('UPDATE "OperationVO" SET cancelled = 1 WHERE uuid = ?', (job,)).rowcount == 1
+
+    def state(self, host: str) -> str:
+        """Of the one VM there."""
+        virsh = ("virsh", "-c", "qemu:///system")
+        inside = self.lab.hosts[host].inside
+        return inside.run(*virsh, "domstate", inside.run(*virsh, "list", "--all", "--name").strip()).strip()
 
     def domains(self) -> dict[str, str]:
         """By host, what libvirt knows."""
@@ -170,8 +190,32 @@ def test_a_live_move_that_is_disturbed_leaves_the_guest_where_it_was(journey: Li
         disks = journey.disks()
         assert (len(disks[here]), disks[there]) == (1, []), disturbed
 
+    for disturbed in ("cancelled", "nothing else", "both agents killed"):
+        job = journey.begin_live(vm, there, bandwidth=4 * SLOW)
+        journey.end_in_the_pause(job, here, there)
+        if disturbed == "both agents killed":
+            for host in (here, there):
+                journey.cloud.stop_agent(host, signal.SIGKILL)
+        elif disturbed == "cancelled":
+            journey.cancel_unseen(job)
+        journey.cloud.start_control_plane()
+        if disturbed == "both agents killed":
+            for host in (here, there):
+                journey.cloud.start_agent(host)
+        answer = journey.outcome(job)
+        if disturbed == "cancelled":
+            assert answer.status == 503, answer.body
+        else:
+            assert answer.status == 200, (disturbed, answer.body)
+            here, there = there, here
+        goes_on(scene, at(vm, here), boots)  # which it would not, had it been started anew
+        assert journey.domains() == {here: vm.uuid, there: ""}, disturbed
+        disks = journey.disks()
+        assert (len(disks[here]), disks[there]) == (1, []), disturbed
+
     job = journey.begin_live(vm, there, bandwidth=SLOW)
     journey.copying(job)
+    journey.be_impatient()
     journey.lab.hosts[there].cut("eth0")
     answer = journey.outcome(job)
     assert answer.status == 503, answer.body

@@ -35,6 +35,11 @@ users:
   - name: foobar
     groups: users, cloud-users
 """
+# The guest's own list of modules is short.
+CALLS = """\
+cloud_final_modules: [scripts-user, phone-home, final-message]
+phone_home: {url: "http://169.254.169.254/phone-home", post: [instance_id]}
+"""
 SECOND = FIRST + "  - name: newbie\n    groups: users\n"
 USE_EC2 = """\
 echo 'datasource_list: [ Ec2 ]' | sudo tee /etc/cloud/cloud.cfg.d/90_dpkg.cfg
@@ -153,10 +158,12 @@ def step() -> Callable[[str], None]:
 
 
 def test_create_add_update_remove_rerun(walk: Walk, step: Callable[[str], None]) -> None:
-    walk.create("userdata::" + FIRST.replace("\n", "\\n"), f"sshkey::{walk.keys['first']}")
+    walk.create("userdata::" + (CALLS + FIRST).replace("\n", "\\n"), f"sshkey::{walk.keys['first']}")
     walk.booted(walk.uuid, "first")
     assert "cloud-users" in walk.inside("id -Gn foobar", "first").split()
     assert walk.inside("getent group ubuntu || true", "first").startswith("ubuntu:")
+    seen = walk.call("GetVmBootProgress", uuid=walk.uuid)
+    assert seen["dhcpAcks"] >= 1 and seen["metadataReads"] >= 1 and seen["phoneHomes"] == 1, seen
     step("created: the user, the groups and the key of the notes are there")
 
     walk.tag(f"sshkey::{walk.keys['second']}")

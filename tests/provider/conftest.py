@@ -10,14 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+import grpc
 import pytest
 
 from provider.main import Steppe
 from provider.wire.server import Served
 from tests.provider.cloud import Cloud
 from tests.provider.stack import land_for_vms
+from tests.provider.wire.core import Core, given
 from tools import build_provider
 
 SOURCE = "terraform.local/steppe/steppe"
@@ -53,18 +55,20 @@ class Terraform:
         self.directory = directory
         self.environment = environment
         self.head = HEAD % (name, source)
+        self.changes: dict[str, dict[str, Any]] = {}  # of the latest plan, by address
 
     def write(self, text: str, file: str = "main.tf") -> None:
         (self.directory / file).write_text((self.head if file == "main.tf" else "") + text)
 
-    def start(self, *words: str) -> "subprocess.Popen[str]":
+    def start(self, *words: str, to: IO[str] | None = None) -> "subprocess.Popen[str]":
+        """`to` instead of a pipe, for who does not read while it runs."""
         environment = os.environ | SETTINGS | self.environment
         return subprocess.Popen(
             ["terraform", *words],
             cwd=self.directory,
             env=environment,
             text=True,
-            stdout=subprocess.PIPE,
+            stdout=to or subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
@@ -84,17 +88,18 @@ class Terraform:
     def destroy(self) -> Run:
         return self.run("destroy", "-auto-approve", "-no-color", "-input=false")
 
-    def plan(self) -> dict[str, list[str]]:
+    def plan(self, *words: str) -> dict[str, list[str]]:
         """Planned actions by address; what stays as it is, is left out."""
-        done = self.run("plan", "-no-color", "-input=false", "-out=planned")
+        done = self.run("plan", "-no-color", "-input=false", "-out=planned", *words)
         assert done.succeeded, done.output
         shown = json.loads(self.run("show", "-json", "planned").output)
-        changes = {one["address"]: one["change"]["actions"] for one in shown.get("resource_changes", [])}
-        return {address: actions for address, actions in changes.items() if actions not in (["no-op"], ["read"])}
+        self.changes = {one["address"]: one["change"] for one in shown.get("resource_changes", [])}
+        actions = {address: change["actions"] for address, change in self.changes.items()}
+        return {address: some for address, some in actions.items() if some not in (["no-op"], ["read"])}
 
     def planned(self, address: str) -> dict[str, Any]:
-        shown = json.loads(self.run("show", "-json", "planned").output)
-        return next(one["change"] for one in shown["resource_changes"] if one["address"] == address)
+        """That change of the latest plan."""
+        return self.changes[address]
 
     def complaints(self) -> list[tuple[str, str, str]]:
         """Errors of `validate`: summary, detail, and the attribute's line in the configuration."""
@@ -140,9 +145,11 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., 
         settings = {"TF_REATTACH_PROVIDERS": json.dumps(reattach)} | environment
         return Terraform(directory, settings, name, source)
 
-    yield start
-    for served in running:
-        served.close()
+    try:
+        yield start
+    finally:  # else their threads keep the whole run from ending
+        for served in running:
+            served.close()
 
 
 @pytest.fixture
@@ -216,3 +223,21 @@ def plugin(
     yield terraform
     done = terraform.destroy()
     assert done.succeeded, done.output
+
+
+@pytest.fixture
+def served(cloud, monkeypatch, tmp_path) -> Iterator[Served]:
+    for name, value in cloud.environment.items():
+        monkeypatch.setenv(name, value)
+    running = Served(Steppe(), f"unix:{tmp_path}/s")
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def ask(served, tmp_path) -> Iterator[Core]:
+    """The provider, configured for that control plane."""
+    with grpc.insecure_channel(f"unix:{tmp_path}/s") as channel:
+        core = Core(channel)
+        assert not core("ConfigureProvider", config=given(Steppe.schema.type)).diagnostics
+        yield core

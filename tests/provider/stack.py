@@ -79,6 +79,32 @@ resource "steppe_vm" "a" {
 }
 """
 
+# Beside the VM: what hangs on it.
+PARTS = """
+resource "steppe_volume" "a" {
+  name               = "data"
+  disk_offering_uuid = steppe_disk_offering.a.uuid
+}
+resource "steppe_volume_attachment" "a" {
+  volume_uuid = steppe_volume.a.uuid
+  vm_uuid     = steppe_vm.a.uuid
+}
+resource "steppe_volume_snapshot" "a" {
+  name        = "snapshot"
+  volume_uuid = steppe_vm.a.root_volume_uuid
+}
+resource "steppe_user_tag" "a" {
+  resource_uuid = steppe_vm.a.uuid
+  resource_type = "VmInstanceVO"
+  tag           = "blue"
+}
+resource "steppe_system_tag" "a" {
+  resource_uuid = steppe_vm.a.uuid
+  resource_type = "VmInstanceVO"
+  tag           = "cdRoms::2"
+}
+"""
+
 # Beside EVERYTHING, for the tests of VMs: a second host, network, image and offering, a data volume template and an ISO.
 MORE = """
 resource "steppe_host" "b" {

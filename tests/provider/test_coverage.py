@@ -18,8 +18,9 @@ def test_the_table_is_that_of_the_contract_and_the_provider():
     known = {one.type_name for kind in KINDS for one in getattr(Steppe, kind, ())}
     assert {name for row in rows.values() for name in re.findall(r"`(steppe_\w+)`", row)} <= known
     assert rows["AddIpRange"] == "resource `steppe_network`", "named by the resource"
-    assert rows["RerunCloudInit"] == "resource `steppe_vm`", "named as an action"
-    assert rows["QueryVmInstance"] == "data source `steppe_vm`, data source `steppe_vms`"
+    assert rows["RerunCloudInit"] == "action `steppe_vm_rerun_cloud_init`, resource `steppe_vm`", "named as an action"
+    reading = ("data source `steppe_vm`", "data source `steppe_vms`", "list resource `steppe_vm`")
+    assert rows["QueryVmInstance"] == ", ".join(reading)
 
 
 def test_an_api_without_a_row_is_an_error(monkeypatch):

@@ -4,7 +4,7 @@ import pytest
 
 from provider.framework.schema import Attr, Nested
 from provider.main import Steppe
-from tools.build_provider_docs import DOCS, pages
+from tools.build_provider_docs import DOCS, pages, plainest
 
 
 def test_pages_are_those_of_the_schema():
@@ -23,7 +23,13 @@ def _attributes(attributes: dict[str, Attr], at: str):
 
 @pytest.mark.parametrize(
     "kind",
-    [*Steppe.resources, *Steppe.data_sources, *Steppe.ephemeral_resources],
+    [
+        *Steppe.resources,
+        *Steppe.data_sources,
+        *Steppe.ephemeral_resources,
+        *Steppe.list_resources,
+        *Steppe.actions,
+    ],
     ids=lambda one: f"{type(one).__name__}-{one.type_name}",
 )
 def test_every_attribute_is_described_and_has_one_role(kind):
@@ -32,3 +38,14 @@ def test_every_attribute_is_described_and_has_one_role(kind):
         assert one.description.endswith((".", "`")), path
         assert one.required + (one.optional or one.is_computed) == 1, path
         assert not (one.default is not None and not one.optional), path
+
+
+@pytest.mark.terraform
+def test_examples_that_nobody_wrote_are_valid(serve):
+    """Those of the examples' folder are applied by tests of their own."""
+    terraform = serve(Steppe())
+    made = [plainest(one.type_name, one.schema) for one in Steppe.data_sources]
+    shown = [text for text in made if any(f"\n{text}\n```" in page for page in pages().values())]
+    assert len(shown) > 20
+    terraform.write("\n".join(shown))
+    assert terraform.complaints() == []

@@ -17,7 +17,7 @@ KINDS = [
     *(("data", one) for one in Steppe.data_sources),
     *(("ephemeral", one) for one in Steppe.ephemeral_resources),
 ]
-GOOD = ["x", "0" * 32, "10.0.0.9", "255.255.255.0", "/x", "http://x/x", "qcow2", "a::b", "ZoneVO", "VmInstance", "running",
+GOOD = ["x", "vm.num", "0" * 32, "10.0.0.9", "255.255.255.0", "/x", "http://x/x", "qcow2", "a::b", "ZoneVO", "VmInstance", "running",
         1 << 30, 1, True, "10.0.0.0/24", "30s"]  # fmt: skip
 BAD = ["", "?", "x" * 3000, "x" * 70_000, -1, 1.5, 2**64]
 

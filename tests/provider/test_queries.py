@@ -84,7 +84,7 @@ def test_every_plural_lists_what_the_singular_finds(steppe, land):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('data "steppe_query" "q" { resource = "Vm" }', "'Vm' cannot be queried; there are Account"),
+        ('data "steppe_query" "q" { resource = "Vm" }', "'Vm' cannot be queried; there are AccessKey"),
         ('data "steppe_vms" "q" { conditions = ["name"] }', "is not a condition"),
         ('data "steppe_vms" "q" { conditions = ["nmae=x"] }', "has no field 'nmae'"),
         ('data "steppe_query" "q" {\n resource = "Zone"\n fields = ["nmae"]\n}', "cannot take 'nmae'"),
@@ -121,3 +121,6 @@ def test_logging_in_by_an_access_key(steppe, cloud, monkeypatch):
     refused = steppe.run("plan", "-no-color")
     assert "refuses the login" in refused.output and "mistaken" not in refused.output
     monkeypatch.setenv("STEPPE_ACCESS_KEY_SECRET", key["AccessKeySecret"])
+    assert steppe.destroy().succeeded
+    cloud.client.delete("DeleteAccessKey", f"{route}/{key['uuid']}", timeout=10)
+    (steppe.directory / "terraform.tfstate").unlink()

@@ -52,6 +52,10 @@ def test_a_running_vm_is_moved_when_it_may_be_restarted(steppe, cloud):
     for name in ("uuid", "ip", "mac", "root_volume_uuid", "state"):
         assert after[name] == before[name], name
     assert steppe.plan() == {}
+    asked = sorted(cloud.client.query("audits", resourceUuid=before["uuid"]), key=lambda audit: audit["id"])
+    done = [audit["apiName"] for audit in asked if '"dryRun": true' not in audit["request"]]
+    assert done[-4:] == ["LocalStorageMigrateVm", "StopVmInstance", "LocalStorageMigrateVm", "StartVmInstance"]
+    assert '"prepare": true' in asked[-4]["request"], "it runs on while the images are brought"
 
 
 def test_a_running_vm_moves_while_it_runs_when_cloud_and_configuration_say_so(steppe, cloud):

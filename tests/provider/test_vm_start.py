@@ -157,6 +157,29 @@ def test_a_stopped_vm_takes_everything_at_its_start(steppe, cloud, land, base):
     assert (state["running_cpu_mode"], state["next_boot_order"]) == ("host-model", ["HardDisk"])
 
 
+@pytest.mark.parametrize("how", ["stopped", "waits", "restarts"])
+def test_another_offering_keeps_the_vm(steppe, cloud, land, base, how):
+    more = {"stopped": {"power_state": "stopped"}, "waits": {}, "restarts": {"allow_restart": True}}[how]
+    steppe.write(hcl(base | more))
+    steppe.must_apply()
+    before = cloud.only("vm-instances")
+    larger = {"instance_offering_uuid": land["steppe_instance_offering.b"]}
+    steppe.write(hcl(base | more | larger))
+    assert steppe.plan() == {"steppe_vm.a": ["update"]}
+    text = said(steppe)
+    assert ("gets its new instance_offering_uuid at its next start" in text) == (how == "waits")
+    assert ("will be restarted" in text) == (how == "restarts")
+    steppe.must_apply()
+    assert steppe.plan() == {}
+    state, after = steppe.state()["steppe_vm.a"], cloud.only("vm-instances")
+    offering = cloud.only("instance-offerings", uuid=larger["instance_offering_uuid"])
+    assert (after["uuid"], after["state"]) == (before["uuid"], before["state"])
+    assert (state["cpu_num"], state["memory_size"]) == (after["cpuNum"], after["memorySize"])
+    assert state["instance_offering_uuid"] == offering["uuid"]
+    assert state["restart_required"] == (["instance_offering_uuid"] if how == "waits" else [])
+    assert after["cpuNum"] == (before["cpuNum"] if how == "waits" else offering["cpuNum"])
+
+
 def test_a_boot_order_that_somebody_else_set_is_put_right(steppe, cloud, base):
     steppe.write(hcl(base | {"boot_order": INSTALL, "boot_order_once": ["Network"]}))
     steppe.must_apply()

@@ -88,6 +88,7 @@ UPDATES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"description": "with"}, {"description": None}),
     ({}, {"size": 96 * MIB}),
     ({}, {"expunge": False}),
+    ({}, {"state": "Disabled"}),
     ({}, {"deletion_protection": True}),
     ({}, {"timeouts": {"update": "7h"}}),
 ]

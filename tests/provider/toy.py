@@ -142,6 +142,8 @@ class Toy:
         self.data_sources = (Echo(),)
         self.functions = ()
         self.ephemeral_resources = (Ticket(),)
+        self.list_resources = ()
+        self.actions = ()
 
     def configure(self, config: Object, stop: threading.Event, diagnostics: Diagnostics) -> object:
         if config["greeting"] == "rude":

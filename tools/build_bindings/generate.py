@@ -1,6 +1,6 @@
 """Python source of the bindings' generated modules, made from the provider's schema alone.
 
-One class for each resource and data source, with a TypedDict of its arguments, so that editors and type checkers know
+One class for each resource, data source and ephemeral resource, with a TypedDict of its arguments, so that editors and type checkers know
 them. Refuses a schema whose names would hide something of the kit or of Python.
 """
 
@@ -9,9 +9,10 @@ import keyword
 import textwrap
 from collections.abc import Iterator
 
-from provider.framework.resource import DataSource, Resource
+from provider.framework.resource import DataSource, EphemeralResource, Resource
 from provider.framework.schema import Attr, Nested, Schema
 from provider.framework.types import Type
+from provider.framework.validate import choices
 from provider.main import Steppe
 
 WIDTH = 116
@@ -22,16 +23,17 @@ meta_attributes node provider provisioners refer scope self source type_name ver
 """
 READ = {"string": "str", "number": "float", "bool": "kit.IResolvable", "list of string": "list[str]",
         "set of string": "list[str]", "map of string": "Mapping[str, str]"}  # fmt: skip
+BASES = {"Provider": "TypedDict", "EphemeralResource": "EphemeralMeta"}  # of the arguments
 GIVEN = {"string": "str", "number": "float", "bool": "bool | kit.IResolvable"}
 HEAD = '''"""{summary} Generated from the provider's schema."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Required, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Required, TypedDict, Unpack
 
 from constructs import Construct
 
 from ._attributes import Fact, View, Views, Wish
-from ._elements import DataSource, Meta, Provider, Resource
+from ._elements import DataSource, EphemeralMeta, EphemeralResource, Meta, Provider, Resource
 from ._flavour import kit
 '''
 
@@ -43,11 +45,14 @@ def modules(version: str, source: str) -> dict[str, str]:
     versions = f"VERSIONS = {json.dumps(about)}\n"
     resources = "".join(map(_resource, provider.resources))
     sources = "".join(map(_data_source, provider.data_sources))
+    ephemeral = "".join(map(_ephemeral_resource, provider.ephemeral_resources))
     return {
         "provider.py": HEAD.format(summary="The provider's configuration.")
         + f"\n{versions}{_class('SteppeProvider', 'Provider', 'steppe', provider.schema, source)}",
         "resources.py": HEAD.format(summary="The resources.") + f"\n{versions}{resources}",
         "data_sources.py": HEAD.format(summary="The data sources.") + f"\n{versions}{sources}",
+        "ephemeral_resources.py": HEAD.format(summary="The ephemeral resources: in no state and in no plan.")
+        + f"\n{versions}{ephemeral}",
     }
 
 
@@ -64,13 +69,17 @@ def _data_source(one: DataSource) -> str:
     return _class(f"Data{class_name(one.type_name)}", "DataSource", one.type_name, one.schema)
 
 
+def _ephemeral_resource(one: EphemeralResource) -> str:
+    return _class(f"Ephemeral{class_name(one.type_name)}", "EphemeralResource", one.type_name, one.schema)
+
+
 def _class(name: str, base: str, type_name: str, schema: Schema, source: str = "") -> str:
     for attribute in schema.attributes:
         if attribute in TAKEN.split() or keyword.iskeyword(attribute):
             raise SystemExit(f"{type_name}.{attribute}: the name means something else in Python; choose another one")
     settable = {key: one for key, one in schema.attributes.items() if _settable(one)}
     text = "".join(_nested(name, key, one) for key, one in sorted(schema.attributes.items()))
-    text += f"\n\nclass {name}Arguments({'TypedDict' if base == 'Provider' else 'Meta'}, total=False):\n"
+    text += f"\n\nclass {name}Arguments({BASES.get(base, 'Meta')}, total=False):\n"
     text += _doc(f"Arguments of {name}.", 4)
     text += "    alias: str\n" if base == "Provider" else ""
     text += "".join(_argument(name, key, one) for key, one in _in_order(settable))
@@ -105,6 +114,7 @@ def _attribute(owner: str, key: str, attribute: Attr) -> str:
     kind = _kind(attribute)
     parts = [f'"{kind}"'] + ([f"{owner}{class_name(key)}View"] if attribute.nested else [])
     parts += ["required=True"] if attribute.required else []
+    parts += [f"choices={choices(attribute)!r}"] if _settable(attribute) and choices(attribute) else []
     what = "Wish" if _settable(attribute) else "Fact"
     return f"    {key} = {what}[{_read(owner, key, attribute)}]({', '.join(parts)})\n{_doc(_words(attribute), 4)}"
 
@@ -131,12 +141,14 @@ def _spelled(shape: Type) -> str:
 def _given(owner: str, key: str, attribute: Attr) -> str:
     if attribute.nested is not None:
         return _wrapped(owner + class_name(key), _kind(attribute))
-    return _plain(attribute.type)
+    return _plain(attribute.type, choices(attribute))
 
 
-def _plain(shape: Type) -> str:
+def _plain(shape: Type, allowed: tuple[str, ...]) -> str:
     if shape.element is not None:
-        return _wrapped(_plain(shape.element), shape.kind)
+        return _wrapped(_plain(shape.element, allowed), shape.kind)
+    if allowed and shape.kind == "string":
+        return f"Literal[{', '.join(map(repr, allowed))}]"
     return GIVEN.get(shape.kind, "Mapping[str, Any]")
 
 

@@ -36,6 +36,7 @@ c.resource(
     c.uuid("host_uuid"),
     c.uuid("last_host_uuid"),
     c.uuid("dest_host_uuid"),  # where it is on its way to, running; that host's network knows it already
+    c.boolean("stands_still"),  # it arrived there, and has not been seen to go on
     c.uuid("image_uuid"),
     c.uuid("instance_offering_uuid"),
     c.uuid("root_volume_uuid"),
@@ -58,6 +59,7 @@ c.resource(
     c.text("started_boot_order"),  # what its last start or reboot gave it
     c.text("started_cpu_mode", 32),
     c.text("started_console_mode", 32),
+    c.long_text("next_offering"),  # JSON, of columns: CPUs and memory that wait for its next stop or reboot
     c.boolean("has_rebooted"),  # of itself, since it was made
     c.time("destroyed_at"),  # since when an expunge is due
     c.integer("cloud_init_runs"),  # how often a rerun was asked for: part of the instance id
@@ -89,7 +91,6 @@ c.resource(
 c.resource(
     "VolumeVO",
     *c.named(),
-    c.uuid("account_uuid"),
     c.uuid("primary_storage_uuid"),
     c.uuid("vm_instance_uuid"),
     c.uuid("disk_offering_uuid"),
@@ -109,7 +110,7 @@ c.resource(
     Column("generation", BigInteger, nullable=False, default=1),  # of the wish sent to the host
     c.time("destroyed_at"),
     index=(
-        "vm_instance_uuid", "primary_storage_uuid", "root_image_uuid", "disk_offering_uuid", "name", "account_uuid",
+        "vm_instance_uuid", "primary_storage_uuid", "root_image_uuid", "disk_offering_uuid", "name",
         "destroyed_at", c.BY_AGE,
     ),
 )  # fmt: skip

@@ -16,7 +16,8 @@ from controlplane.contract.registry import apis
 from controlplane.main import import_all
 from controlplane.services.account import ensure_admin
 from tests.controlplane.cloud import cloud
-from tests.controlplane.test_workflow_laws import TABLE, _filled, _furnish
+from tests.controlplane.populated import furnish
+from tests.controlplane.test_workflow_laws import TABLE, _filled
 
 import_all()
 PASSWORD = "correct horse"
@@ -91,7 +92,7 @@ async def served(tmp_path):
     (tmp_path / "import" / "disk.raw").write_bytes(b"\0" * 1024**2)
     async with cloud(tmp_path, hosts=2, spare=1) as made:
         await made.world.db.write(lambda tx: ensure_admin(tx, PASSWORD))
-        names = await _furnish(made)
+        names = await furnish(made)
         app = create_app(made.world, made.engine)
         server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="off"))
         running = asyncio.create_task(server.serve())

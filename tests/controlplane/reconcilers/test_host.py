@@ -104,3 +104,13 @@ async def test_what_the_disks_take_is_told_by_the_host(watched):
     snapshot = await watched.call("CreateVolumeSnapshot", volumeUuid=data["uuid"], name="s")
     assert snapshot["size"] == 5 << 20
     assert (await watched.get("VolumeVO", data["uuid"]))["actual_size"] == 196_608, "a new file"
+
+
+async def test_nothing_is_remembered_of_a_host_that_was_deleted(watched):
+    remembered = watched.world.network._parts
+    await watched.vm(hostUuid=watched.hosts[0])
+    assert watched.hosts[0] in remembered
+    await watched.call("DeleteHost", uuid=watched.hosts[0], deleteMode="Enforcing")
+    async with asyncio.timeout(PATIENCE):
+        while watched.hosts[0] in remembered:
+            await asyncio.sleep(0.05)

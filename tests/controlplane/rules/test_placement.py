@@ -35,6 +35,7 @@ def test_what_just_fits_fits():
         ({"status": "Disconnected"}, "Disconnected"),
         ({"state": "Maintenance"}, "Maintenance"),
         ({"cluster_state": "Disabled"}, "cluster"),
+        ({"zone_state": "Disabled"}, "its zone is Disabled"),
         ({"available_cpu": 1}, "CPU"),
         ({"available_memory": GIB + RESERVED_MEMORY - 1}, "memory"),
         ({"available_disk": GIB - 1}, "disk"),

@@ -261,3 +261,15 @@ def test_replacing_the_guests_forgets_departed_ones() -> None:
     server.replace({})
     assert server.allowances == {}
     assert server.allowance(PEER) is server.strangers
+
+
+async def test_cloud_init_phones_home() -> None:
+    """What it posts is not looked at; nobody else is heard, and nothing else takes a body."""
+    async with Served() as served, served.client() as guest, served.client("127.0.0.3") as stranger:
+        said = await guest.post("/phone-home", data={"instance_id": "i-1", "hostname": "vm"})
+        assert (said.status_code, said.text, served.server.homes) == (200, "", {VM: 1})
+        assert (await guest.post("/phone-home")).status_code == 200 and served.server.homes == {VM: 2}
+        assert (await stranger.post("/phone-home", data={"a": "b"})).status_code == 404
+        assert (await guest.post("/latest/meta-data/", data={"a": "b"})).status_code == 400
+        assert (await guest.post("/phone-home", data={"a": "b" * 20_000})).status_code == 400
+        assert served.server.homes == {VM: 2}

@@ -41,7 +41,7 @@ def everything(host: Host) -> tuple[object, ...]:
 
 
 def test_a_network_stands_as_specified(host: Host) -> None:
-    assert host.apply(snapshot(1)) == {"generation": 1, "dhcp_acks": {}, "metadata_reads": {}}
+    assert host.apply(snapshot(1)) == {"generation": 1, "dhcp_acks": {}, "metadata_reads": {}, "phone_homes": {}}
     [bridge] = json.loads(host.run("ip", "-j", "-d", "link", "show", "br_eth0").stdout)
     data = bridge["linkinfo"]["info_data"]
     assert (data["stp_state"], data["forward_delay"]) == (0, 0)

@@ -79,7 +79,7 @@ def test_a_killed_service_comes_back_with_its_snapshot(host: Host, guest: Guest)
 def test_a_departed_nic_gets_silence_and_its_counts_are_forgotten(host: Host, guest: Guest) -> None:
     assert leases(guest)
     answer = host.apply(snapshot(3, networks=[network([])], instances=[]))
-    assert answer == {"generation": 3, "dhcp_acks": {}, "metadata_reads": {}}
+    assert answer == {"generation": 3, "dhcp_acks": {}, "metadata_reads": {}, "phone_homes": {}}
     assert not leases(guest)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from provider.actions.call import spelled_progress
+from provider.client import control_plane
 from provider.client.control_plane import ControlPlane
 from provider.client.errors import ApiFailure, Stopped, TimedOut, Unreachable, explain
 from provider.client.transport import Transport
@@ -137,6 +139,33 @@ def test_the_same_job_again_gets_the_first_result(server):
     create(client, job="1" * 32)
     assert create(client, job="1" * 32) == {"uuid": "x"}
     assert len(server.created) == 1
+
+
+def test_who_listens_is_told_how_far_a_job_is(server, monkeypatch):
+    monkeypatch.setattr(control_plane, "STEP", 0)
+    server.finish_at_once = False
+    client, told, half = (
+        server.client(),
+        [],
+        {"done": 1 << 30, "total": 4 << 30, "text": "copying root", "remaining": 30},
+    )
+    job = "2" * 32
+
+    def tell(progress: Any) -> None:
+        told.append(spelled_progress(progress))
+        server.jobs[job] = (200, {"inventory": {"uuid": "x"}}) if len(told) == 2 else (202, {"progress": half})
+
+    starter = threading.Timer(
+        0.3, lambda: server.jobs.update({job: (202, {"progress": {"done": 0, "total": 4 << 30}})})
+    )
+    starter.start()
+    with client.telling(tell):
+        assert create(client, job=job) == {"uuid": "x"}
+    starter.join()
+    assert told == ["working: 0.0 MiB of 4.0 GiB", "copying root: 1.0 GiB of 4.0 GiB, 30 s left"]
+    server.finish_at_once = True
+    create(client)
+    assert len(told) == 2, "nobody listens any more"
 
 
 def test_ctrl_c_cancels_at_the_control_plane_at_once(server):

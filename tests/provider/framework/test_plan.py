@@ -85,3 +85,11 @@ def test_paths_that_need_a_new_resource():
     assert replaced(SCHEMA.attributes, prior, same | {"zone": UNKNOWN}) == [("zone",)]
     assert replaced(SCHEMA.attributes, prior, same | {"left": {"kind": "l"}}) == [("left", "kind")]
     assert replaced(SCHEMA.attributes, prior, same | {"name": "m", "tags": None}) == [("tags",)]
+
+
+def test_elements_that_are_not_known_yet_are_no_objects_to_look_into():
+    prior = created(parts=[{"size": 1, "colour": "red", "serial": "s0"}])
+    assert replaced(SCHEMA.attributes, prior, prior | {"parts": [UNKNOWN]}) == []
+    fixed = {"parts": optional(Nested("list", {"kind": optional(STRING, "", replace=True)}), "")}
+    before = {"parts": [{"kind": "k"}, None]}
+    assert replaced(fixed, before, {"parts": [UNKNOWN, {"kind": "l"}]}) == [("parts", 0)]

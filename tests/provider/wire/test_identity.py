@@ -1,62 +1,37 @@
 """Resource identity, as Terraform 1.12 and later use it. No such core was at hand: a client of the protocol asks instead."""
 
-from collections.abc import Callable, Iterator
 from typing import Any
-
-import grpc
-import pytest
 
 from provider.framework.types import STRING, UNKNOWN, object_of
 from provider.main import Steppe
 from provider.wire import tfplugin6_pb2 as pb
 from provider.wire import values
-from provider.wire.server import Served
+from tests.provider.wire.core import Core, given
 
 ZONE = next(one for one in Steppe.resources if one.type_name == "steppe_zone").schema.type
 IDENTITY = object_of({"uuid": STRING})
-Ask = Callable[..., Any]
 
 
-@pytest.fixture
-def ask(cloud, monkeypatch, tmp_path) -> Iterator[Ask]:
-    """`ask("ReadResource", type_name=…)` → the answer of the provider, which is at that control plane."""
-    for name, value in cloud.environment.items():
-        monkeypatch.setenv(name, value)
-    served = Served(Steppe(), f"unix:{tmp_path}/s")
-
-    def call(name: str, **fields: Any) -> Any:
-        kind = getattr(pb, name)
-        on = channel.unary_unary(
-            f"/tfplugin6.Provider/{name}", kind.Request.SerializeToString, kind.Response.FromString
-        )
-        return on(kind.Request(**fields), timeout=60)
-
-    with grpc.insecure_channel(f"unix:{tmp_path}/s") as channel:
-        empty = values.encode(dict.fromkeys(Steppe.schema.attributes), Steppe.schema.type)
-        assert not call("ConfigureProvider", config=empty).diagnostics
-        yield call
-    served.close()
-
-
-def zone(**given: Any) -> pb.DynamicValue:
-    return values.encode(dict.fromkeys(ZONE.members) | given, ZONE)
+def zone(**attributes: Any) -> pb.DynamicValue:
+    return given(ZONE, **attributes)
 
 
 def identity(data: pb.ResourceIdentityData) -> Any:
     return values.decode(data.identity_data, IDENTITY)
 
 
-def test_every_resource_has_its_uuid_as_identity(ask: Ask):
+def test_every_resource_has_an_identity_its_uuid_where_it_has_one(ask: Core):
     schemas = ask("GetResourceIdentitySchemas").identity_schemas
-    # An entry of the global configuration is no resource of the control plane, and has no uuid.
-    assert set(schemas) == {one.type_name for one in Steppe.resources} - {"steppe_global_config"}
+    resources = {one.type_name: one for one in Steppe.resources}
+    assert set(schemas) == set(resources)
     for name, one in schemas.items():
-        (attribute,) = one.identity_attributes
-        assert (attribute.name, attribute.type, attribute.required_for_import) == ("uuid", b'"string"', True), name
-        assert attribute.description
+        names = tuple(attribute.name for attribute in one.identity_attributes)
+        assert names == (("uuid",) if "uuid" in resources[name].schema.attributes else resources[name].identity), name
+        for attribute in one.identity_attributes:
+            assert (attribute.type, attribute.required_for_import) == (b'"string"', True) and attribute.description
 
 
-def test_identity_goes_along_through_the_life_of_a_resource(ask: Ask, cloud):
+def test_identity_goes_along_through_the_life_of_a_resource(ask: Core, cloud):
     nothing, wished = values.encode(None, ZONE), zone(name="zone")
     of_zone = {"type_name": "steppe_zone"}
     planned = ask("PlanResourceChange", **of_zone, prior_state=nothing, proposed_new_state=wished, config=wished)
@@ -94,7 +69,7 @@ def test_identity_goes_along_through_the_life_of_a_resource(ask: Ask, cloud):
     assert not absent.HasField("new_identity") and values.decode(absent.new_state, ZONE) is None
 
 
-def test_an_import_by_an_empty_identity_is_refused(ask: Ask):
+def test_an_import_by_an_empty_identity_is_refused(ask: Core):
     empty = pb.ResourceIdentityData(identity_data=values.encode({"uuid": None}, IDENTITY))
     (complaint,) = ask("ImportResourceState", type_name="steppe_zone", identity=empty).diagnostics
     assert complaint.detail == "An import of steppe_zone needs the identity's uuid."

@@ -13,6 +13,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from provider.main import Steppe
 from provider.wire import tfplugin6_pb2 as pb
 from provider.wire.certificate import RENEW_AFTER, key_and_certificate
 from provider.wire.server import COOKIE, NOT_A_PROGRAM
@@ -47,9 +48,13 @@ def test_handshake_call_and_shutdown_leave_nothing(tmp_path):
         request = pb.GetMetadata.Request()
         metadata = call(connected, "/tfplugin6.Provider/GetMetadata", request, pb.GetMetadata.Response)
         assert "steppe_vm" in {one.type_name for one in metadata.resources}
-        plurals = {f"{one.type_name}s" for one in metadata.resources} - {"steppe_global_configs"}
+        plurals = {f"{one.type_name}s" for one in metadata.resources} - {
+            "steppe_global_configs",
+            "steppe_resource_shares",
+        }
         assert plurals <= {one.type_name for one in metadata.data_sources}
-        assert [one.type_name for one in metadata.ephemeral_resources] == ["steppe_console_access"]
+        ephemeral = {one.type_name for one in metadata.ephemeral_resources}
+        assert ephemeral == {one.type_name for one in Steppe.ephemeral_resources}
         call(connected, "/plugin.GRPCController/Shutdown", pb.Nothing(), pb.Nothing)
     assert process.wait(10) == 0
     assert [one.name for one in tmp_path.iterdir()] == ["steppe-provider"]

@@ -55,3 +55,10 @@ def test_stored_state_loses_attributes_that_are_no_more_and_gains_new_ones_as_nu
 def test_sets_do_not_depend_on_their_order():
     type_ = set_of(STRING)
     assert encode(["b", "a", "b"], type_) == encode(["a", "b"], type_)
+
+
+def test_elements_of_a_set_that_are_not_known_yet_may_be_different_ones():
+    type_ = set_of(STRING)
+    assert decode(encode([UNKNOWN, "b", UNKNOWN, "a", "b"], type_), type_) == ["a", "b", UNKNOWN, UNKNOWN]
+    open_ = [{"who": UNKNOWN, "n": 2}, {"who": "x", "n": UNKNOWN}, {"who": UNKNOWN, "n": 2}]
+    assert len(canonical_set(open_)) == 3 and canonical_set(open_) == canonical_set(open_[::-1])

@@ -1,20 +1,22 @@
-"""The disks of a running domain, changed while it runs: plugged, grown, frozen by snapshots, merged.
+"""The disks and NICs of a running domain, changed while it runs: plugged; disks also grown, frozen by snapshots, merged.
 
 libvirt's block jobs are waited for in a thread of the connection. A call that is repeated joins a job that still runs.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import libvirt
 
+from hostagent.contract import NicSpec
 from hostagent.contract.error import broken, rejected
 from hostagent.drivers import domain_xml
 from hostagent.drivers.domains import Domains
 from hostagent.ports.hypervisor import DomainDisk
 
-UNPLUG, PLUG = 20.0, 90.0  # seconds a guest gets to let go of a disk; for all disks of a call
+UNPLUG, PLUG = 20.0, 90.0  # seconds a guest gets to let go of a device; for all devices of a call
 JOB = 4 * 3600.0  # seconds for a block job over a large disk
 _SNAPSHOT = (
     libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
@@ -24,7 +26,7 @@ _SNAPSHOT = (
 )
 
 
-class LiveDisks(Domains):
+class LiveDevices(Domains):
     """Part of `LibvirtHypervisor`."""
 
     async def plug(self, uuid: str, disks: Sequence[DomainDisk]) -> None:
@@ -33,10 +35,23 @@ class LiveDisks(Domains):
         def plug(domain: Any) -> None:
             live = _disks(domain)
             for serial in live.keys() - wanted.keys():
-                _unplug(domain, serial)
+                _unplug(domain, f"disk {serial}", partial(_disk_xml, domain, serial))
             for serial, disk in wanted.items():
                 if serial not in live:
                     domain.attachDeviceFlags(domain_xml.disk_xml(disk), libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+        await self._must(uuid, plug, PLUG)
+
+    async def plug_nics(self, uuid: str, nics: Sequence[NicSpec]) -> None:
+        wanted = {nic.mac: nic for nic in nics}
+
+        def plug(domain: Any) -> None:
+            live = _nics(domain)
+            for mac in live.keys() - wanted.keys():
+                _unplug(domain, f"NIC {mac}", partial(_nic_xml, domain, mac))
+            for mac, nic in wanted.items():
+                if mac not in live:
+                    domain.attachDeviceFlags(domain_xml.nic_xml(nic), libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
         await self._must(uuid, plug, PLUG)
 
@@ -109,22 +124,35 @@ def _disk(domain: Any, path: str) -> domain_xml.LiveDisk:
     raise broken("internal", f"the domain does not write to {path}")
 
 
-def _unplug(domain: Any, serial: str) -> None:
-    """Ask the guest to let go until it has. libvirt's own call returns after five seconds, whether it has or not."""
+def _disk_xml(domain: Any, serial: str) -> str | None:
+    disk = _disks(domain).get(serial)
+    return disk.xml if disk else None
+
+
+def _nics(domain: Any) -> dict[str, str]:
+    return domain_xml.read_nics(domain.XMLDesc(0))
+
+
+def _nic_xml(domain: Any, mac: str) -> str | None:
+    return _nics(domain).get(mac)
+
+
+def _unplug(domain: Any, what: str, find: Callable[[], str | None]) -> None:
+    """Ask the guest to let go until it has: `find` gives the device's XML while it is there. libvirt's own call returns
+    after five seconds, whether it has or not."""
     end = time.monotonic() + UNPLUG
-    while (disk := _disks(domain).get(serial)) is not None:
+    while (xml := find()) is not None:
         if time.monotonic() > end:
             raise rejected(
-                "in_use",
-                f"the guest did not let go of disk {serial} within {UNPLUG:g} s: it uses it, or is not up yet",
+                "in_use", f"the guest did not let go of {what} within {UNPLUG:g} s: it uses it, or is not up yet"
             )
         try:
-            domain.detachDeviceFlags(disk.xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+            domain.detachDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
         except libvirt.libvirtError as error:
             if error.get_error_code() not in _ON_ITS_WAY:
                 raise
         time.sleep(0.1)
 
 
-# "in the process of unplug" has no code of its own; a disk that is gone by now is found so by the next look
+# "in the process of unplug" has no code of its own; a device that is gone by now is found so by the next look
 _ON_ITS_WAY = (libvirt.VIR_ERR_OPERATION_FAILED, libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_ERR_DEVICE_MISSING)
