@@ -53,7 +53,7 @@ ELSEWHERE = {
         GetAccountQuotaUsage GetBackupStorageCapacity GetCandidateIsoForAttachingVm GetCpuMemoryCapacity
         GetDataVolumeAttachableVm GetFreeIp GetHypervisorTypes GetIpAddressCapacity GetL2NetworkTypes
         GetLocalStorageHostDiskCapacity GetPrimaryStorageCapacity GetVmAttachableDataVolume GetVmAttachableL3Network
-        GetVmMigrationCandidateHosts GetVmScreenshot GetVmStartSettings QueryAudit""",
+        GetVmMigrationCandidateHosts GetVmScreenshot GetVmStartSettings ListVmStartSettings QueryAudit""",
     "attribute `wait_for` of `steppe_vm`": "GetVmBootProgress",
     "data source `steppe_vm_boot_order`": "GetVmBootOrder",
     "data source `steppe_volume_snapshot_trees`": "GetVolumeSnapshotTree",

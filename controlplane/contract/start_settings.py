@@ -1,6 +1,8 @@
 """The settings that a VM takes at its start, and which of them wait for a restart."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
 
 from controlplane.contract.base import Api, Route, Uuid, Wire
 from controlplane.contract.registry import api
@@ -37,3 +39,23 @@ class GetVmStartSettings(Api):
     result_key = None
     references = {"uuid": "VmInstanceVO"}
     uuid: Uuid
+
+
+class VmStartSettings(StartSettingsReply):
+    vm_instance_uuid: str
+
+
+@api
+class ListVmStartSettings(Api):
+    """The same of many VMs at once: of those that are named, as far as they exist, or of all in the order of creation."""
+
+    kind: ClassVar[Literal["query", "read", "change"]] = "read"
+    route = Route("GET", "/vm-instances/start-settings")
+    package = "org.zstack.header.vm"
+    admin_only: ClassVar[bool] = False
+    result: ClassVar[type[Wire] | None] = VmStartSettings
+    result_key = "inventories"
+    vm_instance_uuids: Annotated[list[Uuid], Field(max_length=1000)] | None = None
+    limit: Annotated[int, Field(ge=0, le=10_000)] = 1000
+    start: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    reply_with_count: bool = False

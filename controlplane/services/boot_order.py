@@ -4,6 +4,7 @@ from typing import Any
 
 from controlplane.contract.boot_order import BootOrderReply, GetVmBootOrder, SetVmBootOrder
 from controlplane.services.registry import Caller, answers, checks
+from controlplane.store import rows
 from controlplane.store.database import Tx
 from controlplane.workflows import boot_order, inventories
 from controlplane.workflows.world import World
@@ -18,7 +19,8 @@ def each_device_once(_tx: Tx, message: SetVmBootOrder) -> None:
 async def get(world: World, _caller: Caller, message: GetVmBootOrder) -> dict[str, Any]:
     def read(tx: Tx) -> dict[str, Any]:
         vm = inventories.must_get(tx, "VmInstanceVO", message.uuid)
-        order, once = boot_order.shown(tx, vm), vm["boot_order_once"]
+        tags = rows.find(tx, "SystemTagVO", resource_uuid=message.uuid)
+        order, once = boot_order.shown(vm, tags), vm["boot_order_once"]
         return BootOrderReply(order=order, orders=order, boot_order_once=once.split(",") if once else None).wire()
 
     return await world.db.read(read)

@@ -25,10 +25,10 @@ def once(vm: rows.Row, isos: Iterable[str]) -> list[str]:
     return rules.once(vm["boot_order"], vm["boot_order_once"], installs(vm, isos))
 
 
-def shown(tx: Tx, vm: rows.Row) -> list[str]:
-    """What GetVmBootOrder tells. A stopped VM that ran before has had its first boot."""
+def shown(vm: rows.Row, tags: list[rows.Row]) -> list[str]:
+    """What GetVmBootOrder tells, from all system tags of the VM. A stopped VM that ran before has had its first boot."""
     has_run = vm["last_host_uuid"] and vm["host_uuid"] is None
-    isos = cd_drive.attached(tx, vm["uuid"]).values()
+    isos = cd_drive.attached_by(tags).values()
     return rules.once(vm["boot_order"], None, installs(vm, isos) and not has_run) or lasting(vm)
 
 

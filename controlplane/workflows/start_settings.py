@@ -18,11 +18,19 @@ _STARTED = ("boot_order", "cpu_mode", "console_mode")
 _NAMES = (*_STARTED, _OFFERING)
 
 
-def modes(tx: Tx, tags: list[str]) -> Json:
+def defaults(tx: Tx) -> dict[str, str]:
+    """CPU and console mode of a VM without a wish of its own."""
+    return {
+        "cpu_mode": global_config.value(tx, "kvm", "vm.cpuMode"),
+        "console_mode": global_config.value(tx, "kvm", "vm.consoleMode"),
+    }
+
+
+def modes(tags: list[str], defaults: dict[str, str]) -> Json:
     """CPU and console mode of the next start of a VM with these tags."""
     return {
-        "cpu_mode": _own(tags, "cpuMode") or global_config.value(tx, "kvm", "vm.cpuMode"),
-        "console_mode": _own(tags, "consoleMode") or global_config.value(tx, "kvm", "vm.consoleMode"),
+        "cpu_mode": _own(tags, "cpuMode") or defaults["cpu_mode"],
+        "console_mode": _own(tags, "consoleMode") or defaults["console_mode"],
     }
 
 
@@ -40,11 +48,11 @@ def running(vm: rows.Row) -> Json | None:
     return found | {"boot_order": found["boot_order"].split(","), _OFFERING: vm[_OFFERING]}
 
 
-def following(tx: Tx, vm: rows.Row) -> Json:
-    """What the next start gives."""
-    tags = [row["tag"] for row in rows.find(tx, "SystemTagVO", resource_uuid=vm["uuid"], inherent=False)]
+def following(tx: Tx, vm: rows.Row, tags: list[rows.Row], defaults: dict[str, str]) -> Json:
+    """What the next start gives; `tags` are all system tags of the VM."""
+    wished = [row["tag"] for row in tags if not row["inherent"]]
     offering = instance_offering.following(tx, vm)[_OFFERING]
-    return {"boot_order": boot_order.lasting(vm), _OFFERING: offering} | modes(tx, tags)
+    return {"boot_order": boot_order.lasting(vm), _OFFERING: offering} | modes(wished, defaults)
 
 
 def waiting(now: Json | None, then: Json) -> list[str]:

@@ -42,7 +42,7 @@ def vm_spec(tx: Tx, uuid: str, without: str = "", at: str = "") -> Json:
         boot_once=boot_order.once(vm, cd_drive.attached_by(tag_rows).values()),
         power="stopped",
         boot_token=vm["boot_token"] or "",
-        **start_settings.modes(tx, tags),
+        **start_settings.modes(tags, start_settings.defaults(tx)),
     )
     return spec.model_dump(mode="json")
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import re
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from provider.client import lookups
 from provider.client.errors import ApiFailure, Interrupted, Stopped, TimedOut, Unreachable
 
 if TYPE_CHECKING:  # every resource names this module: the HTTP client is loaded by those who connect
@@ -29,6 +31,7 @@ PAGE = 1000  # inventories of one answer
 GRACE = 60  # seconds that the control plane's own time-out comes later than ours
 UNDO_LIMIT = 120.0  # seconds that a cancelled job may take to undo its work
 Inventory = dict[str, Any]
+_UUID = re.compile(r"[0-9a-f]{32}")
 
 
 def new_uuid() -> str:
@@ -55,14 +58,26 @@ class ControlPlane:
         self._stop = stop
         self._session = ""
         self._lock = threading.Lock()
+        self._lookups = lookups.Lookups(self.get)
         self._heard = threading.local()  # warnings beside the answers to this thread's calls
 
     # Reading.
 
     def find(self, collection: str, resource_uuid: str) -> Inventory | None:
         """The inventory with this uuid, or None."""
-        found: list[Inventory] = self.get(f"/{collection}/{quote(resource_uuid, safe='')}").get("inventories", [])
+        if _UUID.fullmatch(resource_uuid):
+            found = self._lookups.find(lookups.Kind(collection), resource_uuid)
+        else:
+            found = self.get(f"/{collection}/{quote(resource_uuid, safe='')}").get("inventories", [])
         return found[0] if found else None
+
+    def belonging(self, kind: lookups.Kind, uuid: str) -> list[Inventory]:
+        """The inventories that name this uuid in the kind's field."""
+        return self._lookups.find(kind, uuid)
+
+    def foresee(self, kind: lookups.Kind, uuids: Iterable[str]) -> None:
+        """These will be asked for next, one after the other: they are fetched together."""
+        self._lookups.foresee(kind, uuids)
 
     def query(self, collection: str, **equal: str) -> list[Inventory]:
         """All inventories whose fields have these values."""
@@ -111,7 +126,8 @@ class ControlPlane:
         """`PUT <path>/actions {name: parameters}`; the inventory, if there is one."""
         body = {name: _without_null(parameters)}
         call = name[0].upper() + name[1:]
-        return self._inventory(self._run(call, "PUT", f"{path}/actions", body, new_uuid(), timeout))
+        run = self._change if parameters.get("dryRun") else self._run  # a dry run changes nothing
+        return self._inventory(run(call, "PUT", f"{path}/actions", body, new_uuid(), timeout))
 
     def _inventory(self, answer: dict[str, Any]) -> Inventory:
         told = [(one["tag"], one["details"]) for one in answer.get("warnings", ())]
@@ -136,9 +152,10 @@ class ControlPlane:
     def settle(self, job: str, timeout: float) -> None:
         """Wait until a job of an earlier process has ended in any way."""
         deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline and not self._stop.is_set():
-            if self._poll(job, 5, None).status != 202:
-                return
+        with self._lookups.changing():
+            while time.monotonic() < deadline and not self._stop.is_set():
+                if self._poll(job, 5, None).status != 202:
+                    return
 
     def delete(self, call: str, path: str, *, timeout: float) -> None:
         """DELETE; what is absent already is a success."""
@@ -171,6 +188,7 @@ class ControlPlane:
         if session:
             with contextlib.suppress(Unreachable):
                 self._transport.send("DELETE", f"/accounts/sessions/{session}", repeatable=False, patience=0.0)
+        log.debug("%d requests to the control plane", self._transport.sent)
 
     def _authorised(
         self,
@@ -203,6 +221,10 @@ class ControlPlane:
     # Jobs.
 
     def _run(self, call: str, method: str, path: str, body: Any, job: str, timeout: float) -> dict[str, Any]:
+        with self._lookups.changing():
+            return self._change(call, method, path, body, job, timeout)
+
+    def _change(self, call: str, method: str, path: str, body: Any, job: str, timeout: float) -> dict[str, Any]:
         deadline = time.monotonic() + timeout
         if self._stop.is_set():
             raise Stopped(f"{call} was not started.")

@@ -44,6 +44,7 @@ class Transport:
         self.base = parts.path.rstrip("/") + "/v1"
         self.endpoint = endpoint
         self._tls = ssl.create_default_context(cafile=ca_file) if self.secure else None
+        self.sent = 0  # requests, up to now
         self._idle: list[http.client.HTTPConnection] = []
         self._lock = threading.Lock()
 
@@ -75,6 +76,7 @@ class Transport:
                 if connection.sock is None:
                     connection.connect()
                 sent = True
+                self.sent += 1
                 connection.request(method, self.base + path, payload, sent_headers)
                 if stop is not None:
                     _await_bytes(connection, stop)

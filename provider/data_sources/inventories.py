@@ -59,9 +59,9 @@ class Inventories:
 
     def read(self, context: Context, config: Object) -> Object:
         names = read_only(self.resource.schema.attributes)
-        found = []
-        for inventory in context.client.every(self.resource.collection, wanted(config)):
-            if not self.resource.gone(inventory):
-                whole = self.resource.describe(context, inventory)
-                found.append({name: whole[name] for name in names})
+        every = context.client.every(self.resource.collection, wanted(config))
+        there = [one for one in every if not self.resource.gone(one)]
+        self.resource.foresee(context, there)
+        described = [self.resource.describe(context, inventory) for inventory in there]
+        found = [{name: whole[name] for name in names} for whole in described]
         return config | {self.noun: found}

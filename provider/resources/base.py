@@ -308,6 +308,9 @@ class Table(Resource):
             raise Refused("Cannot import", f"There is no {self.type_name} with the uuid {identifier}.")
         return self.describe(context, inventory)
 
+    def foresee(self, context: Context, inventories: Sequence[Inventory]) -> None:
+        """All of these will be described next: a chance to fetch what that needs together."""
+
     def describe(self, context: Context, inventory: Inventory) -> Object:
         """The state of something that is in no configuration yet: all that is known."""
         empty: Object = dict.fromkeys(self.schema.attributes) | self.imported_defaults()

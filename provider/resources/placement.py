@@ -2,17 +2,19 @@
 
 from provider.client.control_plane import ControlPlane
 from provider.client.errors import ApiFailure
+from provider.client.lookups import Kind
 from provider.framework import validate
 from provider.framework.plan import Object, Plan
 from provider.framework.types import UNKNOWN, Value
 
 HOST = ("host_uuid",)
+PLACES = Kind("primary-storage/local-storage/resource-refs", "resourceUuid")
 LIMIT = "6h"  # for the copy, unless `timeouts.update` says otherwise
 
 
 def host_of(client: ControlPlane, volume_uuid: str) -> str | None:
     """The host that holds the volume; None while it has no file."""
-    refs = client.query("primary-storage/local-storage/resource-refs", resourceUuid=volume_uuid)
+    refs = client.belonging(PLACES, volume_uuid)
     return refs[0]["hostUuid"] if refs else None
 
 

@@ -4,7 +4,7 @@ User data, keys, host name and static addresses are system tags of the VM at the
 `running_host_uuid` the fact. A destroyed VM that could still be recovered counts as gone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -17,10 +17,11 @@ from provider.framework.schema import Attr, Nested, Schema, computed, optional, 
 from provider.framework.types import BOOL, NUMBER, STRING, UNKNOWN, Value, list_of, set_of
 from provider.resources.base import Table, deletion_protection, identity, reference, timeouts
 from provider.resources.foreign import must_have_no_snapshots, release_data_volumes
-from provider.resources.placement import waits_for_host
+from provider.resources.placement import PLACES, host_of, waits_for_host
 from provider.resources.vm_move import CONSENT, move, plan_move
 from provider.resources.vm_networks import as_stated, attach_new, detach_gone, plan_networks, uuids_of
 from provider.resources.vm_start import (
+    SETTINGS,
     START,
     bring,
     merge_start,
@@ -30,7 +31,7 @@ from provider.resources.vm_start import (
     settings,
     starts_later,
 )
-from provider.resources.vm_tags import OWN, VmTags, user_data_size
+from provider.resources.vm_tags import OWN, TAGS, VmTags, user_data_size
 from provider.resources.vm_wait import WAIT, must_be_possible, progress, wait
 
 POWER_OF_STATE = {"Running": "running", "Stopped": "stopped"}
@@ -340,6 +341,13 @@ class Vm(Table):
         merged["power_state"] = POWER_OF_STATE.get(inventory.get("state", ""), state.get("power_state") or "running")
         return merged
 
+    def foresee(self, context: Context, inventories: Sequence[Inventory]) -> None:
+        uuids = [one["uuid"] for one in inventories]
+        context.client.foresee(TAGS, uuids)
+        context.client.foresee(SETTINGS, uuids)
+        never_ran = [one for one in inventories if not (one.get("hostUuid") or one.get("lastHostUuid"))]
+        context.client.foresee(PLACES, [one["rootVolumeUuid"] for one in never_ran if one.get("rootVolumeUuid")])
+
     def describe(self, context: Context, inventory: Inventory) -> Object:
         """An imported VM is wished to be where it is."""
         state = super().describe(context, inventory)
@@ -369,8 +377,7 @@ def _placed(client: ControlPlane, inventory: Inventory) -> Object:
     """Zone, cluster and host of a VM; a VM that has never run is where its root volume is."""
     host = inventory.get("hostUuid") or inventory.get("lastHostUuid")
     if host is None and inventory.get("rootVolumeUuid"):
-        refs = client.query("primary-storage/local-storage/resource-refs", resourceUuid=inventory["rootVolumeUuid"])
-        host = next((one["hostUuid"] for one in refs), None)
+        host = host_of(client, inventory["rootVolumeUuid"])
     return {"zone_uuid": inventory.get("zoneUuid"), "cluster_uuid": inventory.get("clusterUuid"), "host_uuid": host}
 
 

@@ -7,7 +7,9 @@ The drives of a running VM change at once. The rest is taken at its next start: 
 from typing import Any
 
 from provider.client.control_plane import ControlPlane
+from provider.client.lookups import Kind
 from provider.framework import validate
+from provider.framework.diagnostics import Refused
 from provider.framework.plan import Object, Plan
 from provider.framework.schema import Attr, Validator, computed, optional
 from provider.framework.types import STRING, UNKNOWN, list_of, set_of
@@ -24,6 +26,7 @@ FACTS = (
     "running_cpu_mode", "running_cpu_model", "running_console_mode", "next_boot_order", "restart_required", "cpu_num",
     "memory_size",
 )  # fmt: skip
+SETTINGS = Kind("vm-instances/start-settings", "vmInstanceUuid", parameter="vmInstanceUuids")
 DRIVES = 3  # of one VM at most
 
 
@@ -150,7 +153,10 @@ def restart_if_needed(client: ControlPlane, uuid: str, planned: Object, limit: f
 
 
 def settings(client: ControlPlane, uuid: str) -> dict[str, Any]:
-    return client.get(f"/vm-instances/{uuid}/start-settings")
+    found = client.belonging(SETTINGS, uuid)
+    if not found:
+        raise Refused("The VM disappeared", f"VM {uuid} was removed by somebody else meanwhile.")
+    return found[0]
 
 
 def merge_start(client: ControlPlane, inventory: dict[str, Any], tags: VmTags, state: Object) -> Object:

@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 from provider.client.control_plane import ControlPlane, Inventory
+from provider.client.lookups import Kind
 from provider.framework.plan import Object
 from provider.resources.base import same_or
 
 LIMIT = 64 * 1024  # bytes of one tag
 ONE = {"userdata": "user_data", "hostname": "hostname", "cpuMode": "cpu_mode", "consoleMode": "console_mode"}
+TAGS = Kind("system-tags", "resourceUuid")
 OWN = (*ONE, "sshkey", "staticIp")  # tags that are attributes; the others are in `system_tags`
 
 
@@ -24,7 +26,7 @@ class VmTags:
 
     @classmethod
     def of(cls, client: ControlPlane, vm_uuid: str) -> "VmTags":
-        return cls(client.query("system-tags", resourceUuid=vm_uuid))
+        return cls(client.belonging(TAGS, vm_uuid))
 
     @staticmethod
     def wished(planned: Object) -> list[str]:

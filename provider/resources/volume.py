@@ -4,7 +4,7 @@
 grows. Snapshots that Terraform did not take are never deleted with it; a volume that could be recovered counts as gone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from provider.client.control_plane import Inventory
@@ -17,7 +17,7 @@ from provider.framework.types import BOOL, NUMBER, STRING, UNKNOWN, Value
 from provider.resources.base import Table, deletion_protection, identity, timeouts
 from provider.resources.enablement import state
 from provider.resources.foreign import must_have_no_snapshots
-from provider.resources.placement import host_of, waits_for_host
+from provider.resources.placement import PLACES, host_of, waits_for_host
 from provider.resources.volume_change import move, plan_growth, plan_move, source_size
 
 SOURCES = ("disk_offering_uuid", "image_uuid", "snapshot_uuid")
@@ -159,6 +159,9 @@ class Volume(Table):
 
     def gone(self, inventory: Inventory) -> bool:
         return inventory.get("status") == "Deleted"
+
+    def foresee(self, context: Context, inventories: Sequence[Inventory]) -> None:
+        context.client.foresee(PLACES, [one["uuid"] for one in inventories])
 
     def stands_alone(self, inventory: Inventory) -> bool:
         """A root volume is part of its VM."""

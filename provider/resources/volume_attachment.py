@@ -1,5 +1,7 @@
 """steppe_volume_attachment: a data volume in a VM, which may run or not. It has the uuid of its volume, which has one at most."""
 
+from collections.abc import Sequence
+
 from provider.client import pending
 from provider.client.control_plane import ControlPlane, Inventory
 from provider.framework.diagnostics import Refused
@@ -8,7 +10,7 @@ from provider.framework.resource import Context
 from provider.framework.schema import Schema, computed
 from provider.framework.types import NUMBER, STRING
 from provider.resources.base import Table, reference, timeouts
-from provider.resources.placement import host_of
+from provider.resources.placement import PLACES, host_of
 from provider.resources.volume import device_path
 
 
@@ -72,6 +74,9 @@ class VolumeAttachment(Table):
     def gone(self, inventory: Inventory) -> bool:
         attached = inventory.get("vmInstanceUuid") and inventory.get("type") == "Data"
         return not attached or inventory.get("status") == "Deleted"
+
+    def foresee(self, context: Context, inventories: Sequence[Inventory]) -> None:
+        context.client.foresee(PLACES, [one["uuid"] for one in inventories])
 
     def merge(self, context: Context, inventory: Inventory, state: Object) -> Object:
         uuid = inventory["uuid"]

@@ -55,6 +55,23 @@ async def test_the_very_next_boot_has_its_own_order(cloud, settings):
     assert (told["bootOrderOnce"], told["nextBootOrder"], told["restartRequired"]) == (["Network"], ["Network"], [])
 
 
+async def test_many_are_told_as_each_alone(cloud, settings):
+    vms = [
+        await cloud.vm("one"),
+        await cloud.vm("two"),
+        await cloud.vm("installs", imageUuid=cloud.iso, rootDiskOfferingUuid=cloud.disk),
+    ]
+    tag = {"resourceUuid": vms[0]["uuid"], "resourceType": "VmInstanceVO", "tag": "cpuMode::host-model"}
+    await cloud.call("CreateSystemTag", **tag)
+    alone = [{"vmInstanceUuid": vm["uuid"], **await settings(vm)} for vm in vms]
+    told = await cloud.call("ListVmStartSettings", replyWithCount=True)
+    assert told == alone
+    some = await cloud.call("ListVmStartSettings", vmInstanceUuids=[vms[1]["uuid"], "0" * 32])
+    assert some == alone[1:2]
+    page = await cloud.call("ListVmStartSettings", limit=1, start=1)
+    assert page == alone[1:2]
+
+
 async def room(cloud):
     (host,) = await cloud.find("HostVO", uuid=cloud.hosts[0])
     return host["available_cpu_capacity"], host["available_memory_capacity"]
