@@ -28,6 +28,7 @@ from tools import build_provider
 from tools.demo.terraform import ROOT, Stack
 from tools.dev.cloud import SimulatedCloud
 from tools.dev.content import populate
+from tools.free_port import free_port
 from tools.guests import echo
 from tools.guests.cache import image
 from tools.lab import Lab
@@ -179,7 +180,7 @@ async def websockify() -> float:
         await asyncio.Event().wait()
 
     server = await asyncio.start_server(greet, "127.0.0.1", 0)
-    target, port = server.sockets[0].getsockname()[1], _free_port()
+    target, port = server.sockets[0].getsockname()[1], free_port()
     with subprocess.Popen(
         ["websockify", f"127.0.0.1:{port}", f"127.0.0.1:{target}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
@@ -199,11 +200,6 @@ async def websockify() -> float:
             return (pss(*family(process.pid)) - before) / SESSIONS
         finally:
             process.terminate()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def memory(folder: Path) -> None:

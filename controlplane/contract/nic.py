@@ -34,6 +34,7 @@ class DetachL3NetworkFromVm(Api):
     admin_only: ClassVar[bool] = False
     result = VmInstanceInventory
     references = {"vm_nic_uuid": "VmNicVO"}
+    changes = {"vm_nic_uuid": "VmNicVO"}
     vm_nic_uuid: Uuid
 
 

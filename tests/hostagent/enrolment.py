@@ -1,7 +1,6 @@
 """The enrolment end of a control plane, reduced to its answer, with the control plane's own authorities behind it."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,13 +11,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from controlplane.agents.authority import Authority
+from tools.free_port import free_port
 
 AGENT = "c" * 32
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ import pytest
 from controlplane.agents.authority import Authority
 from hostagent.enroll import enroll
 from hostagent.main import main
-from tests.hostagent.enrolment import free_port
+from tools.free_port import free_port
 from tools.lab import Host, Lab, in_network_of, wait_until
 
 PROGRAM = (sys.executable, "-m", "hostagent.main")

@@ -20,7 +20,8 @@ from hostagent.contract.vm import VmState
 from hostagent.enroll import EnrolmentError, Identity, enroll
 from hostagent.ports.hypervisor import Domain
 from hostagent.sim.hypervisor import SimDomain
-from tests.hostagent.enrolment import AGENT, free_port, serving
+from tests.hostagent.enrolment import AGENT, serving
+from tools.free_port import free_port
 
 
 async def enrolled(server: str, authority: Authority, directory: Path, token: str = "right") -> Identity:

@@ -23,9 +23,9 @@ from hostagent.ensure.generations import Generations
 from hostagent.ensure.storage import Storages
 from hostagent.ensure.transfer import Imports
 from hostagent.sim.host import MemoryRecords
-from tests.hostagent.enrolment import free_port
 from tests.hostagent.peer_files import agent_files
 from tests.proxy import Proxy
+from tools.free_port import free_port
 
 SOURCE, DESTINATION, STRANGER = "a" * 32, "b" * 32, "d" * 32
 STORAGE, EXPORT, IMPORT = "5" * 32, "e" * 32, "1" * 32

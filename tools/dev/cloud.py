@@ -20,6 +20,7 @@ from typing import Self
 
 from provider.client.control_plane import ControlPlane
 from provider.client.transport import Transport
+from tools.free_port import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0  # seconds for a start
@@ -42,8 +43,8 @@ class SimulatedCloud:
         self.images.mkdir(parents=True)
         self.providers = folder / "providers"
         self.addresses = [str(ip_address(base_ip) + number) for number in range(hosts)]
-        self.port = _free(port)
-        self.tls_port, self.agent_port = _free(), _free()
+        self.port = _must_be_free(port) if port else free_port()
+        self.tls_port, self.agent_port = free_port(), free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.password = password
         self._password_file = _secret(folder / "password", password) if password else None
@@ -156,10 +157,10 @@ class SimulatedCloud:
         return f"{module} {state}; its last words: " + "\n".join(lines[-5:])
 
 
-def _free(port: int = 0) -> int:
+def _must_be_free(port: int) -> int:
     try:
-        with socket.create_server(("127.0.0.1", port)) as probe:
-            return int(probe.getsockname()[1])
+        with socket.create_server(("127.0.0.1", port)):
+            return port
     except OSError as error:
         raise StartError(
             f"127.0.0.1:{port} cannot be listened on ({os.strerror(error.errno or 0)}): choose another port"

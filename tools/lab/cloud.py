@@ -7,7 +7,6 @@ agent then serves the control plane alone. Nothing is mocked.
 import http.client
 import os
 import secrets
-import socket
 import sys
 import threading
 import urllib.request
@@ -16,6 +15,7 @@ from typing import Any
 
 from provider.client.control_plane import ControlPlane
 from provider.client.transport import Transport
+from tools.free_port import free_port
 from tools.lab.host import Host
 from tools.lab.lab import SEAT, Lab
 from tools.lab.namespace import Program, wait_until
@@ -29,7 +29,7 @@ class Cloud:
 
     def __init__(self, lab: Lab, images: Path, port: int = 0, probe_kernel: Path | None = None) -> None:
         self.lab = lab
-        self.port = port or _free_port()
+        self.port = port or free_port()
         self.password = secrets.token_urlsafe(12)
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self._images = images
@@ -134,8 +134,3 @@ def _secret(path: Path, text: str) -> Path:
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
     return path
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
