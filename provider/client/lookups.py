@@ -19,8 +19,8 @@ Get = Callable[[str], dict[str, Any]]
 AT_ONCE = 100  # values of one request: together they fit into a line that every server takes
 LIMIT = 100_000  # inventories of one answer, at most: more than those of that many values
 FIRST, MOST = 1000, 10_000  # inventories of a kind that are tried to be fetched as a whole, and that are worth it
-EAGER = 10  # values that must have been asked for before all of a kind is thought of
-SHARE = 100  # all of a kind is fetched when it is no more than so many times what was asked for already
+EAGER = 4  # values that must have been asked for before all of a kind is thought of
+SHARE = 250  # all of a kind is fetched when it is no more than so many times what was asked for already
 LASTING = 10.0  # seconds
 
 

@@ -60,7 +60,7 @@ def test_a_thousand_reads_take_a_handful_of_requests():
     assert [vm["uuid"] for (vm,), _ in read] == [uuid(number) for number in range(1000)]
     assert all([tag["tag"] for tag in tags] == ["a", "old"] for _, tags in read)
     most = Counter(path.partition("?")[0].split("/")[1] for path in shop.requests)
-    # At the worst each read is alone until all is fetched: of the VMs after 10, of their 2,000 tags after 20.
+    # At the worst each read is alone until all is fetched: of the VMs after 4, of their 2,000 tags after 8.
     assert most["vms"] <= EAGER + 1 and most["tags"] <= 2 * EAGER + 2, shop.requests
 
 
