@@ -26,7 +26,7 @@ test: check provider  ## everything: checks and all tests, on real parts (TESTS=
 ifneq ($(TESTS),)
 	@.venv/bin/pytest $(TESTS)
 else
-	@.venv/bin/pytest --numprocesses 3 --dist loadgroup  # groups: tests/conftest.py
+	@.venv/bin/pytest --numprocesses 3  # which of them never side by side: tests/conftest.py
 endif
 
 demo: terraform  ## two hosts, terraform apply, two Debian guests, and the proof (KEEP=1 leaves it running)

@@ -1,13 +1,15 @@
 """For everything: databases, on SQLite and on PostgreSQL; and which tests never run beside one another.
 
-Journeys boot several guests at a time and tests of the host agent one: each is one group, done by one worker in its order,
-the longest first. All other tests go to whoever is free.
+Journeys boot several guests at a time and tests of the host agent one: each is one group, done by one worker in its order.
+All other tests go to whoever is free.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from controlplane.store import schema
 from controlplane.store.database import Database
@@ -16,16 +18,15 @@ from tests import postgres
 GROUPS = {"journeys": "journeys", "lab": "journeys", "hostagent": "hostagent"}  # folder → group
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here, order = Path(__file__).parent, ["journeys", "hostagent", None]
+class ByGroup(LoadScopeScheduling):  # type: ignore[misc]
+    def _split_scope(self, nodeid: str) -> str:
+        _, folder, *_ = nodeid.split("/")
+        return GROUPS.get(folder, nodeid)
 
-    def group(item: pytest.Item) -> str | None:
-        return GROUPS.get(item.path.relative_to(here).parts[0]) if item.path.is_relative_to(here) else None
 
-    for item in items:
-        if name := group(item):
-            item.add_marker(pytest.mark.xdist_group(name))
-    items.sort(key=lambda item: order.index(group(item)))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByGroup:
+    return ByGroup(config, log)
 
 
 @pytest.fixture(scope="session")
