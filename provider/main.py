@@ -1,4 +1,4 @@
-"""terraform-provider-steppe: puts resources, client and protocol together. Terraform starts it."""
+"""terraform-provider-steppe: puts resources, client and protocol together. Terraform starts it; `imports` is for people."""
 
 import os
 import sys
@@ -142,6 +142,10 @@ class Steppe:
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["imports"]:
+        from provider.imports import write
+
+        return write(Steppe(), sys.argv[2:])
     return serve(Steppe())
 
 

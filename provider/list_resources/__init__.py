@@ -12,4 +12,4 @@ ALL: tuple[Listed | Rows, ...] = (
     Rows(ResourceShare(), "accounts/resources", {"resource_uuid": "resourceUuid"}),
 )
 
-__all__ = ["ALL"]
+__all__ = ["ALL", "Listed", "Rows"]

@@ -33,6 +33,8 @@ log = logging.getLogger("provider.wire")
 NOT_A_PROGRAM = """\
 This program is a plug-in: Terraform starts it. Put it where `terraform init` looks for providers (a filesystem mirror
 or a dev override), and name it in `required_providers`.
+
+For people it has one command: `imports [TYPE ...]` writes an import block for everything that exists.
 """
 
 
