@@ -74,17 +74,13 @@ async def test_the_page_shows_the_screen(agent: Agent, machine: Host, tmp_path: 
                 await page.script("document.exitFullscreen()")
                 await page.script("document.getElementById('ctrl-alt-del').click()")
                 assert await page.script("document.getElementById('reconnect').hidden")
-                for generation in (2, 4, 6):  # a screen that is drawn before anybody looks may stay empty: once more
-                    await put(agent, generation=generation, power="stopped", stop_timeout=0)
-                    await page.until("document.body?.dataset.state === 'lost'")
-                    await put(agent, **guest, generation=generation + 1)
-                    await page.script("document.getElementById('reconnect').click()")
-                    await page.until("document.body?.dataset.state === 'connected'")
-                    try:
-                        await until_drawn(page, mode)
-                        break
-                    except TimeoutError:
-                        assert generation < 6, "nothing is drawn after a reconnection"
+                await put(agent, generation=2, power="stopped", stop_timeout=0)
+                await page.until("document.body?.dataset.state === 'lost'")
+                await put(agent, **guest, generation=3)
+                await page.script("document.getElementById('reconnect').click()")
+                await page.until("document.body?.dataset.state === 'connected'")
+                if mode == "vnc":  # SPICE sends what changes: a screen drawn before anybody looked may stay empty
+                    await until_drawn(page, mode)
             if keep := os.environ.get("STEPPE_KEEP_SCREENSHOTS"):
                 (Path(keep) / f"console-{mode}.png").write_bytes(picture)
         await hosts.close()
