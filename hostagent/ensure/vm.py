@@ -52,9 +52,12 @@ class Vms:
             if goes_on and spec.power == "running":
                 await self._hypervisor.resume(uuid)  # first of all: a guest that has moved waits for it
             is_on = current is not None and current.state not in OFF
-            await self._hypervisor.define(domain)
-            if is_on and spec.power == "stopped":
-                await self._stop(uuid, spec)
+            defining = asyncio.create_task(self._hypervisor.define(domain))
+            try:
+                if is_on and spec.power == "stopped":  # nothing but the guest itself is waited for
+                    await self._stop(uuid, spec)
+            finally:
+                await defining
             if current is None:
                 self._generations.note("vm", uuid, state=VmState.stopped)
             restarts = spec.power == "running" and current and current.boot_token != spec.boot_token
