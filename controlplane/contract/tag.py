@@ -27,8 +27,8 @@ class SystemTagInventory(TagInventory):
 
 @api
 class CreateSystemTag(Api):
-    """Creating the same tag on the same resource again is a success and makes no second one. A running VM is served its
-    new user data, keys, host name at once. What is odd is told in `warnings` beside the inventory:
+    """Creating the same tag on the same resource again is a success and makes no second one: `existed` stands beside
+    the inventory. A running VM is served its new user data, keys, host name at once. What is odd is told in `warnings` beside the inventory:
     `tag` (what stands before `::`) and `details` each."""
 
     route = Route("POST", "/system-tags")
@@ -66,6 +66,8 @@ class QuerySystemTag(Query):
 
 @api
 class CreateUserTag(Api):
+    """As CreateSystemTag, the same again makes no second one and tells that it `existed`."""
+
     route = Route("POST", "/user-tags")
     package = _PACKAGE
     admin_only: ClassVar[bool] = False

@@ -110,12 +110,11 @@ async def create_system_tag(op: Operation[World], message: CreateSystemTag) -> d
     uuid = op.derive(_SYSTEM)
 
     def insert(tx: Tx) -> dict[str, Any]:
-        known = rows.find(tx, _SYSTEM, resource_uuid=message.resource_uuid)
-        row = next((row for row in known if row["tag"] == message.tag), None)
-        if row is None:
-            may_have(tx, message.resource_type, message.resource_uuid, message.tag)
-            row = _insert(tx, _SYSTEM, uuid, message.resource_uuid, message.resource_type, message.tag)
-        return _shown(tx, row)
+        known = _same(tx, _SYSTEM, message)
+        if known:
+            return _shown(tx, known) | {"existed": True}
+        may_have(tx, message.resource_type, message.resource_uuid, message.tag)
+        return _shown(tx, _insert(tx, _SYSTEM, uuid, message.resource_uuid, message.resource_type, message.tag))
 
     result = await op.commit("insert", insert)
     await _serve(op, result["inventory"])
@@ -143,13 +142,15 @@ async def update_system_tag(op: Operation[World], message: UpdateSystemTag) -> d
     return result
 
 
-@workflow(CreateUserTag)
+@workflow(CreateUserTag, queue=lambda message: f"tags:{message.resource_uuid}")
 async def create_user_tag(op: Operation[World], message: CreateUserTag) -> dict[str, Any]:
     uuid = op.derive(_USER)
 
     def insert(tx: Tx) -> dict[str, Any]:
-        row = _insert(tx, _USER, uuid, message.resource_uuid, message.resource_type, message.tag)
-        return {"inventory": TagInventory.model_validate(row).wire()}
+        known = _same(tx, _USER, message)
+        row = known or _insert(tx, _USER, uuid, message.resource_uuid, message.resource_type, message.tag)
+        inventory = {"inventory": TagInventory.model_validate(row).wire()}
+        return inventory | ({"existed": True} if known else {})
 
     return await op.commit("insert", insert)
 
@@ -171,6 +172,12 @@ async def delete_tag(op: Operation[World], message: DeleteTag) -> dict[str, Any]
     if removed:
         await _serve(op, removed)
     return {}
+
+
+def _same(tx: Tx, table: str, message: CreateSystemTag | CreateUserTag) -> rows.Row | None:
+    """The tag that the resource has already."""
+    known = rows.find(tx, table, resource_uuid=message.resource_uuid)
+    return next((row for row in known if row["tag"] == message.tag), None)
 
 
 def _shown(tx: Tx, row: rows.Row) -> dict[str, Any]:

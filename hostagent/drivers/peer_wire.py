@@ -120,7 +120,10 @@ def receive_into(connection: ssl.SSLSocket, buffer: memoryview) -> None:
     """Fill the buffer, a record of 16 KiB at a time. Raises: Gone."""
     have, size = 0, len(buffer)
     while have < size:
-        count = cast(int, connection.read(size - have, buffer[have:]))  # what recv_into comes to; the stubs say bytes
+        try:
+            count = cast(int, connection.read(size - have, buffer[have:]))  # what recv_into comes to; the stubs say bytes
+        except ValueError:  # another thread closed it
+            count = 0
         if not count:
             raise Gone("the connection was closed")
         have += count

@@ -122,6 +122,13 @@ class ControlPlane:
             body["userTags"] = user_tags
         return self._inventory(self._run(call, "POST", path, body, job or new_uuid(), timeout))
 
+    def create_tag(
+        self, call: str, path: str, parameters: dict[str, Any], job: str, timeout: float
+    ) -> tuple[Inventory, bool]:
+        """As `create`; and whether the tag existed: there is no second one then."""
+        answer = self._run(call, "POST", path, {"params": parameters}, job, timeout)
+        return self._inventory(answer), bool(answer.get("existed"))
+
     def action(self, path: str, name: str, parameters: dict[str, Any], *, timeout: float) -> Inventory:
         """`PUT <path>/actions {name: parameters}`; the inventory, if there is one."""
         body = {name: _without_null(parameters)}

@@ -51,20 +51,13 @@ class _Tag(Table):
         call, path = self.create_api
         parameters = {self.field(name): planned[name] for name in self.creates_with}
         wanted, notes = [client.endpoint, self.type_name, parameters], pending.here()
-        note = notes.abandoned(wanted)
-        if note is None:
-            self._must_be_new(client, planned)
-            note = notes.begin(wanted)
+        note = notes.abandoned(wanted) or notes.begin(wanted)
         with notes.while_made(note):
-            made = client.create(call, path, parameters, job=note.job, timeout=self.limit("create", planned))
-        return str(made["uuid"])
-
-    def _must_be_new(self, client: ControlPlane, planned: Object) -> None:
-        """The control plane makes no second one; the first is somebody else's."""
-        for one in client.query(self.collection, resourceUuid=planned["resource_uuid"]):
-            if one["tag"] == planned["tag"]:
-                detail = f"The resource has it already ({one['uuid']}): import it, or state it in one place only."
+            made, existed = client.create_tag(call, path, parameters, note.job, self.limit("create", planned))
+            if existed:  # it is somebody else's
+                detail = f"The resource has it already ({made['uuid']}): import it, or state it in one place only."
                 raise Refused("The tag exists", detail, ("tag",))
+        return str(made["uuid"])
 
     def stands_alone(self, inventory: Inventory) -> bool:
         """What the control plane notes by itself stays out of configurations."""

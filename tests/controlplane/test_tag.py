@@ -190,7 +190,9 @@ async def test_user_tags_are_free_text_on_every_resource(cloud):
     }  # fmt: skip
     for resource_type, uuid in resources.items():
         tag = await cloud.call("CreateUserTag", resourceType=resource_type, resourceUuid=uuid, tag="anything, at all")
-        assert tag in await cloud.call("QueryUserTag")
+        assert await cloud.call("QueryUserTag") == [tag]
+        again = await cloud.call("CreateUserTag", resourceType=resource_type, resourceUuid=uuid, tag=tag["tag"])
+        assert again == tag and await cloud.call("QueryUserTag") == [tag]
         await cloud.call("DeleteTag", uuid=tag["uuid"])
     assert await cloud.call("QueryUserTag") == []
 
