@@ -8,7 +8,7 @@ TESTS ?=
 export ADMIN_PASSWORD  # not as an argument: everybody sees those
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo demo-down dev provider bindings bench lock clean
+.PHONY: help setup check test demo demo-down dev provider release bindings bench lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -44,6 +44,9 @@ provider:  ## the Terraform provider, into a filesystem mirror; packed for other
 	@python3 tools/setup.py build host guest
 	@$(PYTHON) tools/build_provider.py
 	@$(PYTHON) -m tools.pack_provider
+
+release: provider  ## sign the packed provider for Terraform's registry protocol (KEY=a GPG key of yours)
+	@$(PYTHON) -m tools.sign_provider "$(KEY)"
 
 bindings:  ## the Python packages steppe-cdktf and steppe-cdktn, as wheels in build/bindings
 	@python3 tools/setup.py build

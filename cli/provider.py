@@ -8,6 +8,7 @@ import hashlib
 import http.client
 import json
 import os
+import platform
 import ssl
 import sys
 import tempfile
@@ -20,7 +21,6 @@ from cli.words import Problem
 MIRROR = "/terraform/providers/"
 SOURCE = "terraform.local/steppe/steppe"
 FOLDER = "~/.terraform.d/plugins"
-PLATFORM = "linux_amd64"
 USAGE = f"steppe provider install [FOLDER] (default: {FOLDER})"
 
 
@@ -35,9 +35,10 @@ def run(server: str, ca_file: str | None, words: list[str]) -> None:
         raise Problem(f"{server} has no version of {SOURCE}")
     version = max(versions, key=_order)
     archives = _document(base, f"{version}.json", ca_file).get("archives", {})
-    if PLATFORM not in archives:
-        raise Problem(f"{server} has {SOURCE} {version} for {', '.join(archives) or 'no platform'}, not for {PLATFORM}")
-    archive = archives[PLATFORM]
+    here = _platform()
+    if here not in archives:
+        raise Problem(f"{server} has {SOURCE} {version} for {', '.join(archives) or 'no platform'}, not for {here}")
+    archive = archives[here]
     data = _get(urljoin(base, archive["url"]), ca_file)
     wanted = [one for one in archive.get("hashes", []) if one.startswith("zh:")]
     found = "zh:" + hashlib.sha256(data).hexdigest()
@@ -45,9 +46,16 @@ def run(server: str, ca_file: str | None, words: list[str]) -> None:
         raise Problem(
             f"{archive['url']} arrived with the checksum {found}, but {server} promises {wanted[0]}: try again"
         )
-    path = folder / SOURCE / f"terraform-provider-steppe_{version}_{PLATFORM}.zip"
+    path = folder / SOURCE / f"terraform-provider-steppe_{version}_{here}.zip"
     _store(path, data)
     sys.stdout.write(f"{path}\n")
+
+
+def _platform() -> str:
+    """This machine, as Terraform calls it."""
+    machine = platform.machine().lower()
+    known = {"x86_64": "amd64", "aarch64": "arm64"}
+    return f"{platform.system().lower()}_{known.get(machine, machine)}"
 
 
 def _store(path: Path, data: bytes) -> None:

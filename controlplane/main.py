@@ -42,7 +42,7 @@ from controlplane import log
 from controlplane.agents.authority import Authority
 from controlplane.agents.client import HostClients
 from controlplane.agents.connection import over_tls
-from controlplane.api import console, enrollment, image_files, provider_mirror
+from controlplane.api import console, enrollment, image_files, provider_mirror, provider_registry
 from controlplane.api.app import create_app
 from controlplane.operations.engine import Engine
 from controlplane.reconcilers.audit import AuditPruner
@@ -148,6 +148,7 @@ async def node(
             asyncio.create_task(WebHooks(world).run(), name="web hooks"),
             asyncio.create_task(AuditPruner(world).run(), name="audit"),
         ]
+        providers = settings.provider_mirror or settings.state_dir / "providers"
         try:
             yield create_app(
                 world,
@@ -156,7 +157,8 @@ async def node(
                     enrollment.router(world, engine),
                     image_files.router(world, engine),
                     console.router(world),
-                    provider_mirror.router(settings.provider_mirror or settings.state_dir / "providers"),
+                    provider_mirror.router(providers),
+                    provider_registry.router(providers),
                 ],
             )
         finally:

@@ -121,7 +121,9 @@ def receive_into(connection: ssl.SSLSocket, buffer: memoryview) -> None:
     have, size = 0, len(buffer)
     while have < size:
         try:
-            count = cast(int, connection.read(size - have, buffer[have:]))  # what recv_into comes to; the stubs say bytes
+            count = cast(
+                int, connection.read(size - have, buffer[have:])
+            )  # what recv_into comes to; the stubs say bytes
         except ValueError:  # another thread closed it
             count = 0
         if not count:

@@ -3,32 +3,20 @@
 import json
 import os
 import re
-import shutil
 import ssl
 import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.distribution.laptop import VERSION, terraform, tls, works
 from tests.provider.cloud import Cloud
-from tools.build_provider import SOURCE, project_version
+from tools.build_provider import SOURCE
 from tools.pack_provider import PLATFORM, contents, h1, pack
 
-VERSION = project_version()
-STACK = f"""
-terraform {{
-  required_providers {{
-    steppe = {{ source = "{SOURCE}" }}
-  }}
-}}
-resource "steppe_zone" "a" {{
-  name = "from a laptop"
-}}
-"""
 DOCS = (Path(__file__).parents[2] / "docs" / "provider" / "index.md").read_text()
 
 
@@ -39,51 +27,10 @@ def documented(cloud: Cloud) -> str:
     return text.replace("https://10.0.0.1:8443", tls(cloud))
 
 
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    """A control plane with the packed provider."""
-    if shutil.which("terraform") is None:
-        pytest.skip("terraform is not installed")
-    with Cloud(tmp_path_factory.mktemp("cloud"), hosts=0) as running:
-        pack(running.providers)
-        yield running
-
-
-@pytest.fixture
-def laptop(cloud: Cloud, tmp_path: Path) -> dict[str, str]:
-    """The environment of somebody who has nothing but Terraform, Python, and the control plane's CA."""
-    (tmp_path / "stack").mkdir()
-    (tmp_path / "stack" / "main.tf").write_text(STACK)
-    ca_file = str(cloud.state / "pki" / "ca.pem")
-    path = f"{Path(sys.executable).resolve().parent}:{os.environ['PATH']}"
-    login = {"STEPPE_ENDPOINT": tls(cloud), "STEPPE_PASSWORD": cloud.password, "STEPPE_CA_FILE": ca_file}
-    return {"HOME": str(tmp_path), "PATH": path, "CHECKPOINT_DISABLE": "1", "SSL_CERT_FILE": ca_file} | login
-
-
-def tls(cloud: Cloud) -> str:
-    return f"https://127.0.0.1:{cloud.tls_port}"
-
-
-def terraform(laptop: dict[str, str], *words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        ["terraform", f"-chdir={laptop['HOME']}/stack", *words], env=laptop, capture_output=True, text=True, check=False
-    )
-
-
 def steppe(laptop: dict[str, str], cloud: Cloud, *words: str, **more: str) -> "subprocess.CompletedProcess[str]":
     environment = laptop | {"STEPPE_SERVER": tls(cloud), "PYTHONPATH": os.getcwd()} | more
     command = [sys.executable, "-m", "cli.main", *words]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-
-
-def works(laptop: dict[str, str], cloud: Cloud) -> None:
-    """The provider that was installed makes a zone and removes it."""
-    for words in (("apply", "-auto-approve"), ("plan", "-detailed-exitcode")):
-        done = terraform(laptop, *words, "-no-color", "-input=false")
-        assert done.returncode == 0, done.stdout + done.stderr
-    assert [one["name"] for one in cloud.client.query("zones")] == ["from a laptop"]
-    assert terraform(laptop, "destroy", "-auto-approve").returncode == 0
-    assert cloud.client.query("zones") == []
 
 
 @pytest.mark.terraform
@@ -177,8 +124,11 @@ def test_two_packs_give_the_same_bytes_and_older_versions_stay(tmp_path: Path) -
     old = tmp_path / SOURCE / "0.9.0.json"
     old.parent.mkdir(parents=True)
     old.write_text("{}")
-    first = pack(tmp_path).read_bytes()
-    assert pack(tmp_path).read_bytes() == first
+    first = pack(tmp_path)
+    other = "import sys, pathlib, xml.dom.minidom, typing_extensions; from tools.pack_provider import pack"
+    program = f"{other}; pack(pathlib.Path(sys.argv[1]))"  # what a process has loaded can show in byte code
+    subprocess.run([sys.executable, "-c", program, tmp_path / "other"], check=True, env={"PYTHONHASHSEED": "7"})
+    assert (tmp_path / "other" / first.relative_to(tmp_path)).read_bytes() == first.read_bytes()
     assert json.loads((old.parent / "index.json").read_text()) == {"versions": {"0.9.0": {}, VERSION: {}}}
 
 
