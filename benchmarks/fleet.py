@@ -4,14 +4,15 @@
 
 The built provider, one control plane and simulated hosts, everything on this machine. The floor of a plan and of a refresh is
 the same command with as many `terraform_data` resources, which no provider process answers for; that of a creation is the
-same number of VMs asked for by direct HTTP, as many at once. How many requests a refresh sends is what the provider says
-itself. Medians of several, both sides in turn, after one that warms the caches.
+same number of VMs asked for by direct HTTP, as many at once. How many requests a refresh sends, and how much CPU it takes, is
+what the provider says itself; the other CPU of the command is Terraform's own. Medians of several, both sides in turn, after one that warms the caches.
 """
 
 import argparse
 import asyncio
 import os
 import re
+import resource
 import statistics
 import subprocess
 import tempfile
@@ -65,11 +66,14 @@ class Folder:
 
     def run(self, command: str, *words: str, **more: str) -> str:
         """What it wrote to its log."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         yes = ("-auto-approve",) if command in ("apply", "destroy") else ()
         done = subprocess.run(
             [program(), command, "-no-color", "-input=false", *yes, *words],
             cwd=self.folder, env=self.environment | more, capture_output=True, text=True, check=False,
         )  # fmt: skip
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         if done.returncode:
             raise RuntimeError(f"terraform {command}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
         return done.stderr
@@ -94,10 +98,17 @@ def tell(what: str, ours: float, floor: float, limit: float) -> None:
     )
 
 
-def requests_of(folder: Folder) -> int:
-    """Of one plan, all its processes together."""
-    log = folder.run("plan", TF_LOG_PROVIDER="DEBUG")
-    return sum(int(count) for count in re.findall(r"(\d+) requests to the control plane", log))
+def account(command: str, folder: Folder, floor: Folder | None = None) -> int:
+    """Tells whose CPU one more run takes, Terraform's and its plug-in's; returns the requests to the control plane."""
+    log = folder.run(command, TF_LOG_PROVIDER="DEBUG")
+    told = re.findall(r"(\d+) requests to the control plane, ([0-9.]+) s of CPU", log)
+    ours = sum(float(seconds) for _, seconds in told)
+    line = f"{'its CPU':<34} Terraform {folder.cpu - ours:.2f} s, provider {ours:.2f} s"
+    if floor:
+        floor.run(command)
+        line += f"; of the floor: Terraform {floor.cpu:.2f} s"
+    print(line, flush=True)
+    return sum(int(count) for count, _ in told)
 
 
 async def directly(cloud: SimulatedCloud, count: int) -> float:
@@ -147,6 +158,7 @@ def main() -> None:
                 *in_turn(lambda: ours.run("plan"), lambda: floor.run("plan")),
                 LIMITS["plan"],
             )
+            account("plan", ours, floor)
         if created:
             ours = Folder(scratch / "c", OURS % (created, *uuids), cloud)
             ways: list[list[float]] = [[], []]
@@ -155,6 +167,9 @@ def main() -> None:
                 ours.run("destroy")
                 ways[1].append(asyncio.run(directly(cloud, created)))
             tell(f"creation of {created} VMs", *map(statistics.median, ways), LIMITS["apply"])
+            sent = account("apply", ours)
+            print(f"{'its requests':<34} {sent}: {sent / created:.1f} for a VM", flush=True)
+            ours.run("destroy")
         if refreshed:
             ours = Folder(scratch / "r", OURS % (refreshed, *uuids), cloud)
             floor = Folder(scratch / "rf", FLOOR % refreshed, cloud)
@@ -162,7 +177,7 @@ def main() -> None:
             floor.run("apply")
             seconds = in_turn(lambda: ours.run("plan"), lambda: floor.run("plan"))
             tell(f"refresh and plan of {refreshed} VMs", *seconds, LIMITS["refresh"])
-            sent = requests_of(ours)
+            sent = account("plan", ours, floor)
             print(
                 f"{'its requests':<34} {sent}: one for {refreshed / max(sent, 1):.0f} VMs  target ≥ {VMS_PER_REQUEST}"
             )

@@ -64,7 +64,10 @@ class ControlPlane:
     # Reading.
 
     def find(self, collection: str, resource_uuid: str) -> Inventory | None:
-        """The inventory with this uuid, or None."""
+        """The inventory with this uuid, or None; what the last change of this thread has just answered is not asked for."""
+        just_told: dict[tuple[str, str], Inventory] = getattr(self._heard, "inventory", {})
+        if (collection, resource_uuid) in just_told:
+            return just_told.pop((collection, resource_uuid))
         if _UUID.fullmatch(resource_uuid):
             found = self._lookups.find(lookups.Kind(collection), resource_uuid)
         else:
@@ -120,31 +123,36 @@ class ControlPlane:
             body["systemTags"] = tags
         if user_tags:
             body["userTags"] = user_tags
-        return self._inventory(self._run(call, "POST", path, body, job or new_uuid(), timeout))
+        return self._inventory(self._run(call, "POST", path, body, job or new_uuid(), timeout), path)
 
     def create_tag(
         self, call: str, path: str, parameters: dict[str, Any], job: str, timeout: float
     ) -> tuple[Inventory, bool]:
         """As `create`; and whether the tag existed: there is no second one then."""
         answer = self._run(call, "POST", path, {"params": parameters}, job, timeout)
-        return self._inventory(answer), bool(answer.get("existed"))
+        return self._inventory(answer, path), bool(answer.get("existed"))
 
     def action(self, path: str, name: str, parameters: dict[str, Any], *, timeout: float) -> Inventory:
         """`PUT <path>/actions {name: parameters}`; the inventory, if there is one."""
         body = {name: _without_null(parameters)}
         call = name[0].upper() + name[1:]
-        run = self._change if parameters.get("dryRun") else self._run  # a dry run changes nothing
-        return self._inventory(run(call, "PUT", f"{path}/actions", body, new_uuid(), timeout))
+        if parameters.get("dryRun"):  # changes nothing
+            return self._inventory(self._change(call, "PUT", f"{path}/actions", body, new_uuid(), timeout))
+        return self._inventory(self._run(call, "PUT", f"{path}/actions", body, new_uuid(), timeout), path)
 
-    def _inventory(self, answer: dict[str, Any]) -> Inventory:
+    def _inventory(self, answer: dict[str, Any], path: str = "") -> Inventory:
+        """Of an answer; of a change at `path` also remembered until this thread looks for it, changes something, or ends its call."""
         told = [(one["tag"], one["details"]) for one in answer.get("warnings", ())]
         self._heard.warnings = [*getattr(self._heard, "warnings", ()), *told]
-        inventory: Inventory = answer.get("inventory", {})
+        inventory: Inventory = answer.get("inventory") or {}
+        if path and "uuid" in inventory:
+            self._heard.inventory = {(path.split("/")[1], inventory["uuid"]): inventory}
         return inventory
 
     def warnings(self) -> list[tuple[str, str]]:
-        """What this thread was warned of since it last asked, each once: the name of a system tag, and what is odd."""
-        found, self._heard.warnings = getattr(self._heard, "warnings", []), []
+        """At the end of one of Terraform's calls: what this thread was warned of in it, each once: the name of a system
+        tag, and what is odd."""
+        found, self._heard.warnings, self._heard.inventory = getattr(self._heard, "warnings", []), [], {}
         return list(dict.fromkeys(found))
 
     @contextlib.contextmanager
@@ -195,7 +203,7 @@ class ControlPlane:
         if session:
             with contextlib.suppress(Unreachable):
                 self._transport.send("DELETE", f"/accounts/sessions/{session}", repeatable=False, patience=0.0)
-        log.debug("%d requests to the control plane", self._transport.sent)
+        log.debug("%d requests to the control plane, %.2f s of CPU", self._transport.sent, time.process_time())
 
     def _authorised(
         self,
@@ -228,6 +236,7 @@ class ControlPlane:
     # Jobs.
 
     def _run(self, call: str, method: str, path: str, body: Any, job: str, timeout: float) -> dict[str, Any]:
+        self._heard.inventory = {}
         with self._lookups.changing():
             return self._change(call, method, path, body, job, timeout)
 
