@@ -1,4 +1,4 @@
-"""A data volume goes from one host to the other with its snapshot, declared in Terraform.
+"""A data volume goes from one host to another, and to a third, with its snapshot, declared in Terraform.
 
 Real hosts, real guests: one guest writes files and their checksums before and after the snapshot, the other verifies them.
 """
@@ -78,10 +78,14 @@ class Disk:
             assert self.run(f"cd /mnt && sha256sum -c {name}.sum").strip() == f"{name}: OK"
 
 
-@pytest.fixture
-def journey(tmp_path: Path) -> Iterator[MoveAVolume]:
+class OverThreeHosts(MoveAVolume):
+    hosts = ("host-a", "host-b", "host-c")
+
+
+@pytest.fixture(params=[MoveAVolume])
+def journey(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MoveAVolume]:
     assert build_provider.main() == 0
-    journey = MoveAVolume(TINY, tmp_path, show=print)
+    journey: MoveAVolume = request.param(TINY, tmp_path, show=print)
     try:
         journey.apply()
         yield journey
@@ -133,8 +137,9 @@ def test_a_change_of_host_uuid_moves_the_volume_and_its_snapshot(journey: MoveAV
     print(journey.destroy())
 
 
-def test_the_snapshot_that_travelled_can_be_reverted_to(journey: MoveAVolume) -> None:
-    scene, (one, other), outputs = journey.now()
+@pytest.mark.parametrize("journey", [OverThreeHosts], indirect=True)
+def test_the_snapshot_that_travelled_from_host_to_host_can_be_reverted_to(journey: MoveAVolume) -> None:
+    scene, (one, _, last), outputs = journey.now()
     uuid = outputs["volume"]["uuid"]
     logs_in(scene, one)
     disk = Disk(scene, one, uuid)
@@ -146,12 +151,15 @@ def test_the_snapshot_that_travelled_can_be_reverted_to(journey: MoveAVolume) ->
     disk.let_go()
     journey.changed(attached=False)
     journey.changed(host_index=1)
+    journey.changed(host_index=2)
+    files = journey.files()
+    assert [len(files[vm.host]) for vm in journey.now()[1]] == [0, 0, 2]
     (snapshot,) = journey.cloud.api.query("volume-snapshots", volumeUuid=uuid)
     path = f"/volume-snapshots/{snapshot['uuid']}"
     journey.cloud.api.action(path, "revertVolumeFromSnapshot", {}, timeout=120)
     journey.changed(attached=True)
-    logs_in(scene, other)
-    disk = Disk(scene, other, uuid)
+    logs_in(scene, last)
+    disk = Disk(scene, last, uuid)
     disk.mount()
     disk.verify("before")
     assert disk.run("ls /mnt").split() == ["before", "before.sum", "lost+found"]

@@ -18,7 +18,6 @@ from tools.lab import Lab
 from tools.lab.cloud import Cloud
 
 Say = Callable[[str], None]
-HOSTS = ("host-a", "host-b")
 STORAGE = "/var/lib/steppe/storage"
 GATEWAY = "10.20.0.1/24"
 
@@ -27,6 +26,7 @@ class Journey:
     """One walk through `example` with one guest in `folder`. `say` is told each thing done, `show` each line that Terraform prints."""
 
     example = "flat-network"
+    hosts = ("host-a", "host-b")
 
     def __init__(self, guest: Guest, folder: Path, port: int = 0, say: Say = print, show: Say | None = None) -> None:
         self.guest = guest
@@ -54,7 +54,7 @@ class Journey:
         self.lab.sit_on_guest_network(GATEWAY)
         self.cloud = Cloud(self.lab, images, port, image(KERNEL))
         self.say(f"control plane: {self.cloud.endpoint}")
-        for host in self.cloud.add_hosts(*HOSTS):
+        for host in self.cloud.add_hosts(*self.hosts):
             self.say(f"{host.name}: libvirtd and an enrolled agent at {host.address}")
         self.before = {name: footprint(host, STORAGE) for name, host in self.lab.hosts.items()}
         self.stack = Stack(
