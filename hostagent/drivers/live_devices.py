@@ -5,7 +5,6 @@ libvirt's block jobs are waited for in a thread of the connection. A call that i
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import libvirt
@@ -30,30 +29,12 @@ class LiveDevices(Domains):
     """Part of `LibvirtHypervisor`."""
 
     async def plug(self, uuid: str, disks: Sequence[DomainDisk]) -> None:
-        wanted = {disk.serial: disk for disk in disks}
-
-        def plug(domain: Any) -> None:
-            live = _disks(domain)
-            for serial in live.keys() - wanted.keys():
-                _unplug(domain, f"disk {serial}", partial(_disk_xml, domain, serial))
-            for serial, disk in wanted.items():
-                if serial not in live:
-                    domain.attachDeviceFlags(domain_xml.disk_xml(disk), libvirt.VIR_DOMAIN_AFFECT_LIVE)
-
-        await self._must(uuid, plug, PLUG)
+        wanted = {disk.serial: domain_xml.disk_xml(disk) for disk in disks}
+        await self._must(uuid, lambda domain: _plug(domain, "disk", _disk_devices, wanted), PLUG)
 
     async def plug_nics(self, uuid: str, nics: Sequence[NicSpec]) -> None:
-        wanted = {nic.mac: nic for nic in nics}
-
-        def plug(domain: Any) -> None:
-            live = _nics(domain)
-            for mac in live.keys() - wanted.keys():
-                _unplug(domain, f"NIC {mac}", partial(_nic_xml, domain, mac))
-            for mac, nic in wanted.items():
-                if mac not in live:
-                    domain.attachDeviceFlags(domain_xml.nic_xml(nic), libvirt.VIR_DOMAIN_AFFECT_LIVE)
-
-        await self._must(uuid, plug, PLUG)
+        wanted = {nic.mac: domain_xml.nic_xml(nic) for nic in nics}
+        await self._must(uuid, lambda domain: _plug(domain, "NIC", _nic_devices, wanted), PLUG)
 
     async def open_disks(self, uuid: str) -> Sequence[str]:
         def look(domain: Any) -> list[str]:
@@ -124,27 +105,34 @@ def _disk(domain: Any, path: str) -> domain_xml.LiveDisk:
     raise broken("internal", f"the domain does not write to {path}")
 
 
-def _disk_xml(domain: Any, serial: str) -> str | None:
-    disk = _disks(domain).get(serial)
-    return disk.xml if disk else None
+Devices = Callable[[Any], Mapping[str, str]]  # those of a kind that a domain has: XML by key
 
 
-def _nics(domain: Any) -> dict[str, str]:
+def _disk_devices(domain: Any) -> dict[str, str]:
+    return {serial: disk.xml for serial, disk in _disks(domain).items()}
+
+
+def _nic_devices(domain: Any) -> dict[str, str]:
     return domain_xml.read_nics(domain.XMLDesc(0))
 
 
-def _nic_xml(domain: Any, mac: str) -> str | None:
-    return _nics(domain).get(mac)
+def _plug(domain: Any, kind: str, devices: Devices, wanted: Mapping[str, str]) -> None:
+    """Afterwards the domain has the wanted devices of the kind and no others; those it has stay as they are."""
+    live = devices(domain)
+    for key in live.keys() - wanted.keys():
+        _unplug(domain, kind, key, devices)
+    for key, xml in wanted.items():
+        if key not in live:
+            domain.attachDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
 
-def _unplug(domain: Any, what: str, find: Callable[[], str | None]) -> None:
-    """Ask the guest to let go until it has: `find` gives the device's XML while it is there. libvirt's own call returns
-    after five seconds, whether it has or not."""
+def _unplug(domain: Any, kind: str, key: str, devices: Devices) -> None:
+    """Ask the guest to let go until it has. libvirt's own call returns after five seconds, whether it has or not."""
     end = time.monotonic() + UNPLUG
-    while (xml := find()) is not None:
+    while (xml := devices(domain).get(key)) is not None:
         if time.monotonic() > end:
             raise rejected(
-                "in_use", f"the guest did not let go of {what} within {UNPLUG:g} s: it uses it, or is not up yet"
+                "in_use", f"the guest did not let go of {kind} {key} within {UNPLUG:g} s: it uses it, or is not up yet"
             )
         try:
             domain.detachDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
