@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
-from controlplane.api.request import credentials, job_uuid, number
+from controlplane.api.request import credentials, job_uuid, number, preferred_wait
 from controlplane.api.status import failed_job
 from controlplane.contract.base import Api
 from controlplane.contract.error import ApiError
@@ -72,6 +72,9 @@ class Door:
             task = asyncio.create_task(self._end_late(answer, timeout))
             self._deadlines.add(task)
             task.add_done_callback(self._deadlines.discard)
+        wait = min(preferred_wait(request), LONGEST_WAIT)
+        if wait and (status := await self.engine.wait(answer, wait)) and status.ended:
+            return _ended(status)
         return JSONResponse({"location": self._location(request, answer)}, 202)
 
     async def _end_late(self, job: str, timeout: float) -> None:
@@ -93,9 +96,7 @@ class Door:
         if not status.ended:
             progress = {"progress": _told(status.progress)} if status.progress else {}
             return JSONResponse({"state": status.state} | progress, 202)
-        if status.state == "done":
-            return JSONResponse(status.result or {})
-        return failed_job(status.error or {}, status.stuck)
+        return _ended(status)
 
     async def cancel(self, request: Request) -> Response:
         """Asks for its undo; the job's own address tells when that is done. A job that has ended stays as it is."""
@@ -120,6 +121,12 @@ class Door:
 
 def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
+
+
+def _ended(status: Status) -> Response:
+    if status.state == "done":
+        return JSONResponse(status.result or {})
+    return failed_job(status.error or {}, status.stuck)
 
 
 def _told(progress: Progress) -> dict[str, Any]:

@@ -82,6 +82,8 @@ def _operation(api: type[Api], path: str, schema: Schema) -> Schema:
         envelope = api.route.action or "params"
         body = {"type": "object", "properties": {envelope: {"$ref": _REF.format(model=api.__name__)}}}
         operation["requestBody"] = {"content": {"application/json": {"schema": body}}}
+    if _is_job(api):
+        parameters.append(_parameter("Prefer", "header", {"type": "string", "example": "wait=60"}))
     if parameters:
         operation["parameters"] = parameters
     operation["responses"] = _responses(api)
@@ -94,10 +96,15 @@ def _parameter(name: str, place: str, schema: Schema, required: bool = False) ->
 
 def _responses(api: type[Api]) -> Schema:
     refused = _json("refused", {"type": "object", "properties": {"error": {"$ref": _REF.format(model="ErrorCode")}}})
-    if api.kind == "change" and not api.at_once:
+    responses = {"200": _json("done", _result(api.result, api.result_key)), "503": refused}
+    if _is_job(api):
         accepted = _json("accepted as a job", {"type": "object", "properties": {"location": {"type": "string"}}})
-        return {"202": accepted, "503": refused}
-    return {"200": _json("done", _result(api.result, api.result_key)), "503": refused}
+        responses = {"202": accepted} | responses
+    return responses
+
+
+def _is_job(api: type[Api]) -> bool:
+    return api.kind == "change" and not api.at_once
 
 
 def _result(result: type[Wire] | None, key: str | None) -> Schema:

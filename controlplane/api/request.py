@@ -14,6 +14,7 @@ from controlplane.services.access_key import SignedCall
 
 MAX_BODY = 4 * 1024**2  # bytes
 MAX_DEPTH = 32
+_WAIT = re.compile(r"(?:^|[,;])\s*wait=(\d{1,9})\s*(?:[,;]|$)", re.IGNORECASE)
 _UUID = re.compile(r"[0-9a-f]{32}")
 _SIBLINGS = ("systemTags", "userTags")  # beside `params` or the action, or inside: both are in use
 Raw = dict[str, Any]
@@ -121,6 +122,12 @@ def credentials(request: Request) -> str | SignedCall:
             code="ID.1001",
         )
     return value
+
+
+def preferred_wait(request: Request) -> int:
+    """Seconds of `Prefer: wait=N` (RFC 7240, 4.3), else 0. A preference that is not understood is none (section 2)."""
+    found = _WAIT.search(",".join(request.headers.getlist("prefer")))
+    return int(found[1]) if found else 0
 
 
 def job_uuid(request: Request) -> str | None:

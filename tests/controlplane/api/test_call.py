@@ -79,5 +79,24 @@ async def test_a_timeout_that_is_no_number_is_a_bad_request(api):
     assert "X-API-Timeout" in answer.json()["error"]["details"]
 
 
+async def test_who_prefers_to_wait_gets_the_result_at_once(api, slow):
+    async def post(prefer, **parameters):
+        return await api.http.post("/v1/zones", json={"params": parameters}, headers={"Prefer": prefer})
+
+    answer = await post("respond-async, wait=30", name="z")
+    assert (answer.status_code, answer.json()["inventory"]["name"]) == (200, "z")
+    for not_understood in ("wait=soon", "wait=-1", "await=30", "return=minimal"):
+        answer = await post(not_understood, name="z")
+        assert answer.status_code == 202 and "location" in answer.json()
+    zone = await api.create("/zones", name="busy")
+    await slow(queue=f"ZoneVO:{zone['uuid']}")
+    body = {"updateZone": {"name": "after"}}
+    path = f"/v1/zones/{zone['uuid']}/actions"
+    answer = await api.http.put(path, json=body, headers={"Prefer": "wait=1"})
+    assert answer.status_code == 202, "the wait is over before the job"
+    answer = await api.http.put(path, json=body, headers={"Prefer": "wait=30", "X-API-Timeout": "0.1"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "SYS.1006")
+
+
 async def test_a_job_forgotten_or_never_known_is_404(api, slow):
     assert (await api.http.get(f"/v1/api-jobs/{uuid4().hex}", params={"wait": 5})).status_code == 404
