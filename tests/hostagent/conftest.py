@@ -9,10 +9,13 @@ import pytest
 from controlplane.agents.authority import Authority
 from hostagent import sim
 from hostagent.api.app import create_app
+from hostagent.contract import StorageSpec
+from hostagent.drivers import peer_pull
 from hostagent.ensure.agent import Agent
 from hostagent.sim import SimHost
 from tests.hostagent.enrolment import enrolment_server
 from tests.hostagent.real_agent import agent, machine
+from tests.hostagent.transfer_pair import STORAGE, Pair
 
 
 @pytest.fixture
@@ -49,3 +52,14 @@ async def server(authority: Authority) -> AsyncIterator[str]:
 
 
 __all__ = ["agent", "machine"]
+
+
+@pytest.fixture
+async def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pair]:
+    monkeypatch.setattr(peer_pull, "PAUSE", 0.05)
+    pair = Pair(tmp_path)
+    for side in (pair.source, pair.destination):
+        await side.storages.put(STORAGE, StorageSpec(generation=1, path=str(side.root)))
+    yield pair
+    await pair.destination.end()
+    await pair.source.end()
