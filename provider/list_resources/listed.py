@@ -5,6 +5,7 @@ Its filters are made from the resource's own table: every attribute that is a uu
 
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import islice
 
 from provider.client.control_plane import Inventory
 from provider.data_sources.inventories import searched, wanted
@@ -16,6 +17,7 @@ from provider.framework.types import STRING
 from provider.resources.base import Table
 
 KINDS = ("state", "status", "type", "format", "media_type", "platform", "resource_type", "tag")
+TOGETHER = 100  # inventories that are described with what is fetched for all of them
 NO_FIELD = {"root_disk_offering_uuid", "root_volume_uuid", "running_host_uuid", "snapshot_uuid"}  # of any inventory
 
 
@@ -54,8 +56,12 @@ class Listed:
     def list(self, context: Context, config: Object, *, whole: bool) -> Iterator[Found]:
         asked = wanted(config)
         asked += [f"{field}={config[name]}" for name, field in self.fields.items() if config[name] is not None]
-        for inventory in context.client.every(self.resource.collection, asked):
-            if not self.resource.gone(inventory) and self.resource.stands_alone(inventory):
+        every = context.client.every(self.resource.collection, asked)
+        found = (one for one in every if not self.resource.gone(one) and self.resource.stands_alone(one))
+        while some := list(islice(found, TOGETHER)):
+            if whole:
+                self.resource.foresee(context, some)
+            for inventory in some:
                 state = self.resource.describe(context, inventory) if whole else {"uuid": inventory["uuid"]}
                 yield Found(state, _spoken(inventory))
 

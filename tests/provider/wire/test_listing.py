@@ -1,6 +1,7 @@
 """List resources, as `terraform query` (1.14) uses them: every resource that has a query is found by it, and by its filters."""
 
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from controlplane.contract import queryable
 from controlplane.contract.base import Query
 from controlplane.contract.registry import apis
+from provider.framework.resource import Context
 from provider.framework.types import STRING, object_of
 from provider.main import Steppe
 from provider.resources import quota
@@ -44,6 +46,15 @@ resource "steppe_global_config" "a" {
   category = "kvm"
   name     = "vm.cpuMode"
   value    = "host-model"
+}
+"""
+VOLUMES = """
+resource "steppe_volume" "a" {
+  count                = 12
+  name                 = "data"
+  size                 = 1024 * 1024
+  primary_storage_uuid = steppe_local_storage.a.uuid
+  host_uuid            = steppe_host.a.uuid
 }
 """
 LISTS = {one.type_name: one for one in Steppe.list_resources}
@@ -86,6 +97,18 @@ def test_what_terraform_made_is_found_and_is_what_an_import_would_be(ask, steppe
             found = [uuid_of(one) for one in listed(ask, type_name, **{name: made[name]})]
             assert made["uuid"] in found, (address, name)
             assert not listed(ask, type_name, **{name: "0" * 32}), (address, name)
+
+
+@pytest.mark.terraform
+def test_what_many_of_them_need_is_fetched_together(steppe, cloud):
+    steppe.write(with_vm(cloud) + VOLUMES)
+    steppe.must_apply()
+    client = cloud.client
+    config = dict.fromkeys(LISTS["steppe_volume"].schema.attributes)
+    before = client._transport.sent
+    found = list(LISTS["steppe_volume"].list(Context(client, threading.Event(), {}), config, whole=True))
+    assert [one.state["host_uuid"] for one in found] == [steppe.state()["steppe_host.a"]["uuid"]] * 12
+    assert client._transport.sent - before <= 4
 
 
 @pytest.mark.terraform
