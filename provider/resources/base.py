@@ -181,6 +181,8 @@ class Table(Resource):
                 self._relink(context, links, uuid, prior[links.attribute] or [], planned)
             self.update_more(context, prior, planned)
             self._enable(context, uuid, prior.get("state"), planned, "update")
+        except Partial:  # all is as planned, and yet something is wrong
+            raise
         except Exception as error:
             # Some of it may have happened: the state is what the control plane says now.
             raise Partial(error, self.read(context, prior) or prior) from error

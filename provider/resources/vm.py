@@ -10,7 +10,7 @@ from typing import Any
 
 from provider.client.control_plane import ControlPlane, Inventory
 from provider.framework import validate
-from provider.framework.diagnostics import Path
+from provider.framework.diagnostics import Partial, Path
 from provider.framework.plan import Object, Plan
 from provider.framework.resource import Context
 from provider.framework.schema import Attr, Nested, Schema, computed, optional, required
@@ -32,7 +32,7 @@ from provider.resources.vm_start import (
     starts_later,
 )
 from provider.resources.vm_tags import OWN, TAGS, VmTags, user_data_size
-from provider.resources.vm_wait import WAIT, must_be_possible, progress, wait
+from provider.resources.vm_wait import WAIT, come_up, must_be_possible, progress, wait
 
 POWER_OF_STATE = {"Running": "running", "Stopped": "stopped"}
 PLACED = "placed"  # private data: where the disks are, whether it runs or not, by the name of the wish
@@ -268,23 +268,16 @@ class Vm(Table):
             client.action(f"/vm-instances/{uuid}", "startVmInstance", {}, timeout=limit)
 
     def create(self, context: Context, planned: Object) -> Object:
-        return wait(context, super().create(context, planned), None)
-
-    def update(self, context: Context, prior: Object, planned: Object) -> Object:
-        """A start of the stopped VM is waited for, and a reboot for its new user data."""
-        new = any(planned[name] != prior[name] for name in ("user_data", "user_data_wo_version"))
-        reboots = new and planned["user_data_on_change"] == "reboot"
-        if planned["power_state"] == prior["power_state"] and not reboots:
-            return super().update(context, prior, planned)
-        before = progress(context.client, prior["uuid"]) if planned["wait_for"] is not None else None
-        return wait(context, super().update(context, prior, planned), before)
+        return wait(context, super().create(context, planned))
 
     def update_first(self, context: Context, prior: Object, planned: Object) -> None:
         if planned["network_interfaces"] != prior["network_interfaces"]:
             attach_new(context.client, prior, planned, self.limit("update", planned))
 
     def update_more(self, context: Context, prior: Object, planned: Object) -> None:
+        """A start, wherever it comes from, is waited for."""
         client, path, limit = context.client, f"/vm-instances/{prior['uuid']}", self.limit("update", planned)
+        came = progress(client, prior["uuid"]) if planned["wait_for"] is not None else None
         before, after = prior, planned
         if planned["user_data_wo_version"] != prior["user_data_wo_version"]:
             stored = VmTags.of(client, prior["uuid"]).merged({}, everything=True)
@@ -299,17 +292,24 @@ class Vm(Table):
         if planned["root_disk_size"] != prior["root_disk_size"]:
             volume, size = prior["root_volume_uuid"], planned["root_disk_size"]
             client.action(f"/volumes/resize/{volume}", "resizeRootVolume", {"size": size}, timeout=limit)
-        move(client, prior, planned, limit)
+        starts = move(client, prior, planned, limit)
         power, on_change = planned["power_state"], planned["user_data_on_change"]
         new = any(planned[name] != prior[name] for name in ("user_data", "user_data_wo_version"))
         if new and on_change in ("rerun", "reboot"):
             client.action(path, "rerunCloudInit", {}, timeout=limit)
         if power != prior["power_state"]:
             client.action(path, "startVmInstance" if power == "running" else "stopVmInstance", {}, timeout=limit)
+            starts = True
         elif new and on_change == "reboot" and power == "running":
             client.action(path, "rebootVmInstance", {}, timeout=limit)
+            starts = True
         elif power == "running":
-            restart_if_needed(client, prior["uuid"], planned, limit)
+            starts = restart_if_needed(client, prior["uuid"], planned, limit) or starts
+        if starts:
+            try:
+                come_up(context, planned | {"uuid": prior["uuid"]}, came)
+            except Exception as error:
+                raise Partial(error, self._present(context, prior["uuid"], planned)) from error
 
     def must_be_ours(self, context: Context, inventory: Inventory) -> None:
         roots = [inventory["rootVolumeUuid"]] if inventory.get("rootVolumeUuid") else []

@@ -63,15 +63,15 @@ def plan_move(plan: Plan) -> None:
     planned["running_host_uuid"] = planned["state"] = UNKNOWN
 
 
-def move(client: ControlPlane, prior: Object, planned: Object, limit: float) -> None:
-    """The VM's disks are on the wished host. A VM that ran runs again, unless it shall be stopped."""
+def move(client: ControlPlane, prior: Object, planned: Object, limit: float) -> bool:
+    """The VM's disks are on the wished host. A VM that ran runs again, unless it shall be stopped; whether it was started."""
     uuid, wished = prior["uuid"], planned["host_uuid"]
     if wished is None or wished == prior["host_uuid"] or host_of(client, prior["root_volume_uuid"]) == wished:
-        return
+        return False
     ran = _runs(client, uuid)
     if ran and _may_go_live(planned):
         _move(client, uuid, wished, copy_limit(planned), live=True)
-        return
+        return False
     path = f"/vm-instances/{uuid}"
     starts = ran and planned["power_state"] == "running"
     if ran:  # until it has to be off, it runs
@@ -86,6 +86,7 @@ def move(client: ControlPlane, prior: Object, planned: Object, limit: float) -> 
         raise
     if starts:
         client.action(path, "startVmInstance", {}, timeout=limit)
+    return starts
 
 
 def _may_go_live(planned: Object) -> bool:

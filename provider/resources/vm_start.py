@@ -147,9 +147,12 @@ def bring(client: ControlPlane, uuid: str, prior: Object, planned: Object, limit
         client.action(path, "setVmBootOrder", {"bootOrderOnce": once}, timeout=limit)
 
 
-def restart_if_needed(client: ControlPlane, uuid: str, planned: Object, limit: float) -> None:
-    if planned["allow_restart"] is True and settings(client, uuid)["restartRequired"]:
-        client.action(f"/vm-instances/{uuid}", "rebootVmInstance", {}, timeout=limit)
+def restart_if_needed(client: ControlPlane, uuid: str, planned: Object, limit: float) -> bool:
+    """Whether it was."""
+    if not planned["allow_restart"] or not settings(client, uuid)["restartRequired"]:
+        return False
+    client.action(f"/vm-instances/{uuid}", "rebootVmInstance", {}, timeout=limit)
+    return True
 
 
 def settings(client: ControlPlane, uuid: str) -> dict[str, Any]:

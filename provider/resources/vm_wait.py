@@ -46,8 +46,8 @@ MARKS = {
 WAIT: dict[str, Attr] = {
     "wait_for": optional(
         STRING,
-        "How far the guest must come until the VM counts as made, as started (`power_state`), or as rebooted for new user "
-        f"data: {'; '.join(f'`{name}`: {one.means}' for name, one in MARKS.items())}. Left out: `running`. Changed in place; a "
+        "How far the guest must come until the VM counts as made, or as started, whatever starts it: `power_state`, a move, "
+        f"what needs a restart, new user data: {'; '.join(f'`{name}`: {one.means}' for name, one in MARKS.items())}. Left out: `running`. Changed in place; a "
         "running VM is not waited for again. A new VM that does not come so far is kept to be looked at, and is tainted: the "
         "next apply makes another.",
         validators=(validate.one_of(*MARKS),),
@@ -82,18 +82,20 @@ def progress(client: ControlPlane, uuid: str) -> dict[str, Any]:
     return client.get(f"/vm-instances/{uuid}/boot-progress")
 
 
-def wait(context: Context, state: Object, before: dict[str, Any] | None) -> Object:
-    """`state`, once the guest has come so far since `before`. Raises Partial with it when the guest does not."""
-    mark = MARKS.get(state["wait_for"] or "")
-    if mark is None or mark.count is None or state["power_state"] != "running":
-        return state
+def wait(context: Context, made: Object) -> Object:
+    """A new VM, once its guest has come so far. Raises Partial with it when the guest does not."""
     try:
-        _until(context, state, mark.count, before)
-    except Exception as error:
-        # What is tainted must not be protected from being made anew.
-        protected = state["deletion_protection"] and before is not None
-        raise Partial(error, state | {"deletion_protection": protected}) from error
-    return state
+        come_up(context, made, None)
+    except Exception as error:  # what is tainted must not be protected from being made anew
+        raise Partial(error, made | {"deletion_protection": False}) from error
+    return made
+
+
+def come_up(context: Context, vm: Object, before: dict[str, Any] | None) -> None:
+    """Returns when the guest of a VM that was started has come as far as is wished since `before`. Raises Refused, Stopped."""
+    count = MARKS[vm["wait_for"]].count if vm["wait_for"] else None
+    if count is not None and vm["power_state"] == "running":
+        _until(context, vm, count, before)
 
 
 def _until(context: Context, state: Object, count: str, before: dict[str, Any] | None) -> None:
@@ -131,6 +133,6 @@ def _told(seen: dict[str, Any], start: dict[str, Any]) -> str:
 
 def _advice(what: str) -> str:
     return (
-        f"{what[0].upper()}{what[1:]} Look at its console (`steppe_console_access`), or give it longer with wait_timeout. What "
+        f"{what} Look at its console (`steppe_console_access`), or give it longer with wait_timeout. What "
         "Terraform marks as tainted is made anew by the next apply, unless `terraform untaint` says that it is good."
     )

@@ -54,6 +54,21 @@ def test_a_start_that_is_not_seen_leaves_the_vm_as_it_is(steppe, cloud, base):
     assert steppe.plan() == {} and vms(cloud)[0]["state"] == "Running"
 
 
+def test_a_restart_and_a_move_are_waited_for_too(steppe, cloud, base, land):
+    vm = base | {"allow_restart": True, "wait_timeout": "60s", "host_uuid": land["steppe_host.a"]}
+    steppe.write(hcl(vm | {"wait_for": "dhcp"}))
+    steppe.must_apply()
+    changes = {"console_mode": "spice"}, {"host_uuid": land["steppe_host.b"]}
+    for change in changes:
+        never = {"wait_for": "cloud_init", "wait_timeout": "1s"}
+        steppe.write(hcl(vm | never | change))
+        assert "VM vm did not come up within 1s" in said(steppe.apply())
+    other = {"console_mode": "vnc", "host_uuid": land["steppe_host.a"]}
+    steppe.write(hcl(vm | other | {"wait_for": "metadata"}))
+    steppe.must_apply()
+    assert steppe.plan() == {} and vms(cloud)[0]["hostUuid"] == land["steppe_host.a"]
+
+
 def test_ctrl_c_ends_the_waiting_and_keeps_the_vm(steppe, cloud, base):
     steppe.write(hcl(base | {"wait_for": "cloud_init", "wait_timeout": "10m"}))
     run = steppe.interrupt(
