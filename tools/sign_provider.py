@@ -28,7 +28,8 @@ def sign(key: str, folder: Path = PROVIDERS) -> Path:
     sums = home / f"{base}_SHA256SUMS"
     sums.write_text("".join(f"{hashlib.sha256(one.read_bytes()).hexdigest()}  {one.name}\n" for one in files))
     signature = sums.with_name(sums.name + ".sig")
-    _gpg("--yes", "--local-user", key, "--output", str(signature), "--detach-sign", str(sums))
+    signature.unlink(missing_ok=True)  # of other checksums
+    _gpg("--local-user", key, "--output", str(signature), "--detach-sign", str(sums))
     _publish(key, home / "signing_keys.json")
     return signature
 
@@ -48,8 +49,8 @@ def _gpg(*words: str) -> str:
 
 
 def main() -> int:
-    if not 2 <= len(sys.argv) <= 3:
-        print(__doc__, file=sys.stderr)
+    if not 2 <= len(sys.argv) <= 3 or not sys.argv[1]:
+        print(f"which GPG key shall sign? (make release KEY=…)\n\n{__doc__}", file=sys.stderr)
         return 2
     try:
         print(sign(sys.argv[1], *map(Path, sys.argv[2:])))
