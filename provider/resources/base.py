@@ -184,9 +184,12 @@ class Table(Resource):
         except Partial:  # all is as planned, and yet something is wrong
             raise
         except Exception as error:
-            # Some of it may have happened: the state is what the control plane says now.
-            raise Partial(error, self.read(context, prior) or prior) from error
+            raise Partial(error, self.halfway(context, prior, planned)) from error
         return self._present(context, uuid, planned)
+
+    def halfway(self, context: Context, prior: Object, planned: Object) -> Object:
+        """The state when an update failed: some of it may have happened, and the control plane says what."""
+        return self.read(context, prior) or prior
 
     def _enable(self, context: Context, uuid: str, now: str | None, planned: Object, kind: str) -> None:
         """Last of all: what is disabled may refuse what else is to be done to it."""

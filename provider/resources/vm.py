@@ -311,6 +311,12 @@ class Vm(Table):
             except Exception as error:
                 raise Partial(error, self._present(context, prior["uuid"], planned)) from error
 
+    def halfway(self, context: Context, prior: Object, planned: Object) -> Object:
+        """The wish of a host is one that is fulfilled, else the next plan would not bring back a VM that has moved."""
+        state, wished = super().halfway(context, prior, planned), planned["host_uuid"]
+        moved = isinstance(wished, str) and host_of(context.client, prior["root_volume_uuid"]) == wished
+        return state | ({"host_uuid": wished} if moved else {})
+
     def must_be_ours(self, context: Context, inventory: Inventory) -> None:
         roots = [inventory["rootVolumeUuid"]] if inventory.get("rootVolumeUuid") else []
         must_have_no_snapshots(context.client, f"VM {inventory['name']}", roots)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.provider.acceptance.proxy import before
 from tests.provider.stack import VM, everything
 
 pytestmark = pytest.mark.terraform
@@ -98,6 +99,29 @@ def test_a_stopped_vm_is_just_moved_and_may_be_started_with_it(steppe, cloud):
     state = steppe.state()
     assert (state["steppe_vm.a"]["state"], lies_on(cloud, state)) == ("Running", state["steppe_host.a"]["uuid"])
     assert steppe.plan() == {}
+
+
+def test_a_vm_that_moved_and_could_not_start_goes_back_when_the_wish_does(steppe, cloud, monkeypatch):
+    steppe.write(configuration(cloud))
+    steppe.must_apply()
+    here, other = (steppe.state()[f"steppe_host.{name}"]["uuid"] for name in "ab")
+
+    def state_of_other(event):
+        cloud.client.action(f"/hosts/{other}", "changeHostState", {"stateEvent": event}, timeout=30)
+
+    with before(cloud.endpoint) as proxy:
+        monkeypatch.setenv("STEPPE_ENDPOINT", proxy.endpoint)
+        proxy.disturb(1, lambda: state_of_other("disable"), of=b"startVmInstance")
+        steppe.write(configuration(cloud, THERE, allow_restart="true"))
+        failed = steppe.apply()
+        monkeypatch.setenv("STEPPE_ENDPOINT", cloud.endpoint)
+    assert not failed.succeeded and lies_on(cloud, steppe.state()) == other, failed.output
+    steppe.write(configuration(cloud, allow_restart="true"))
+    assert steppe.plan() == {"steppe_vm.a": ["update"]}
+    steppe.must_apply()
+    assert lies_on(cloud, steppe.state()) == here == steppe.state()["steppe_vm.a"]["running_host_uuid"]
+    assert steppe.plan() == {}
+    state_of_other("enable")
 
 
 def test_what_the_server_would_refuse_is_refused_in_the_plan(steppe, cloud):

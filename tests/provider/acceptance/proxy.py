@@ -20,6 +20,7 @@ class Proxy:
         self.changes = 0
         self._lock = threading.Lock()
         self._at: tuple[int, Disturb] | None = None
+        self._of = b""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -32,13 +33,14 @@ class Proxy:
         self._server.shutdown()
         self._server.server_close()
 
-    def disturb(self, at: int, by: Disturb) -> None:
-        """`by` is called at the change number `at`, counted from now: odd numbers before it is done, even ones after."""
+    def disturb(self, at: int, by: Disturb, of: bytes = b"") -> None:
+        """`by` is called at the change number `at`, counted from now: odd numbers before it is done, even ones after. `of`:
+        only changes with this in their body count."""
         with self._lock:
-            self.changes, self._at = 0, (at, by)
+            self.changes, self._at, self._of = 0, (at, by), of
 
-    def _count(self, method: str, path: str) -> Disturb | None:
-        if method == "GET" or "/accounts/" in path or "/api-jobs/" in path:
+    def _count(self, method: str, path: str, body: bytes) -> Disturb | None:
+        if method == "GET" or "/accounts/" in path or "/api-jobs/" in path or self._of not in body:
             return None
         with self._lock:
             self.changes += 1
@@ -55,7 +57,7 @@ class Proxy:
 
             def handle_any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                by = proxy._count(self.command, self.path)
+                by = proxy._count(self.command, self.path, body)
                 late = by is not None and proxy.changes % 2 == 0
                 if by is not None and not late:
                     by()
