@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # every resource names this module: the HTTP client is loaded
 
 log = logging.getLogger("provider.client")
 POLL = 25  # seconds of one long poll
-STEP = 2  # likewise of the first one, and where somebody is told of the progress
+STEP = 2  # likewise, where somebody is told of the progress
 PAGE = 1000  # inventories of one answer
 GRACE = 60  # seconds that the control plane's own time-out comes later than ours
 UNDO_LIMIT = 120.0  # seconds that a cancelled job may take to undo its work
@@ -245,7 +245,7 @@ class ControlPlane:
         if self._stop.is_set():
             raise Stopped(f"{call} was not started.")
         # Should this process die, the control plane ends the job by itself some time later.
-        headers = {"X-Job-UUID": job, "X-API-Timeout": str(int(timeout) + GRACE), "Prefer": f"wait={STEP}"}
+        headers = {"X-Job-UUID": job, "X-API-Timeout": str(int(timeout) + GRACE)}
         answer = self._submit(method, path, body, headers)
         if answer is not None and answer.status == 200:
             return answer.body

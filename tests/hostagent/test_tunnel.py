@@ -12,7 +12,7 @@ import pytest
 
 from hostagent.contract import HostError
 from hostagent.ports.peers import TUNNELS, Admitted, Grant, Source
-from tests.hostagent.test_transfer import DESTINATION, SECRET, SOURCE, STRANGER, Pair
+from tests.hostagent.transfer_pair import DESTINATION, SECRET, SOURCE, STRANGER, Pair
 
 VM = "7" * 32
 ADMITTED = Admitted(VM, frozenset(), frozenset(), "127.0.0.1", frozenset())
